@@ -1,0 +1,1 @@
+"""Composition: the command line, the jobs, the daemon, the demo."""

@@ -1,0 +1,1 @@
+"""Read meters (Modbus, MQTT, files, the simulator) and hand readings to one sink."""

@@ -1,0 +1,1 @@
+"""What exists: models, standards data, tables, units, errors. Imports nothing else of ours."""

@@ -1,0 +1,285 @@
+"""What no single model can see: names that must meet, units that fit, a tree that closes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+
+from config.devices import byte_order
+from config.errors import ConfigError
+from config.models import Meter, ModbusTcp, Mqtt
+from config.site import Site
+from config.units import AMOUNT_UNITS, RATE_UNITS, amount_unit_of, conversion_factor
+from config.yaml import KeyPath, Source
+
+LEVELS = ("plant", "process", "equipment")
+Problems = Iterator[ConfigError]
+
+
+def problems_of(site: Site, source: Source) -> list[ConfigError]:
+    """Every problem of the configuration that is not one model's own."""
+    rules: tuple[Callable[[Site, Source], Problems], ...] = (
+        _nodes,
+        _own_factors,
+        _meters,
+        _products,
+        _imports,
+    )
+    return [problem for rule in rules for problem in rule(site, source)]
+
+
+def _unknown(place: str, what: str, given: str, allowed: Iterable[str], todo: str) -> ConfigError:
+    names = list(allowed)
+    near = difflib.get_close_matches(given, names, 1)
+    return ConfigError(
+        f"{place}: unknown {what} {given!r}",
+        allowed=", ".join(names) or f"none: no {what} is defined",
+        todo=f"did you mean {near[0]!r}?" if near else todo,
+    )
+
+
+def _nodes(site: Site, source: Source) -> Problems:
+    nodes = site.plant.nodes
+    roots = [node_id for node_id, node in nodes.items() if node.parent is None]
+    if len(roots) != 1:
+        yield ConfigError(
+            f"{source.place(('nodes',))}: {len(roots)} nodes without a parent "
+            f"({', '.join(roots) or 'none'})",
+            allowed="exactly one, the plant",
+        )
+    for node_id, node in nodes.items():
+        if node.parent is None:
+            continue
+        place = source.place(("nodes", node_id, "parent"))
+        if node.parent not in nodes:
+            yield _unknown(place, "node", node.parent, nodes, "define it under nodes")
+        elif LEVELS.index(node.level) < LEVELS.index(nodes[node.parent].level):
+            yield ConfigError(
+                f"{place}: {node.level} {node_id!r} under {nodes[node.parent].level} "
+                f"{node.parent!r}",
+                allowed="plant over process over equipment",
+            )
+        elif node_id in ancestors(site, node_id):
+            yield ConfigError(f"{place}: {node_id!r} is its own ancestor", allowed="a tree")
+
+
+def ancestors(site: Site, node_id: str) -> list[str]:
+    """Nodes above, nearest first; stops where the tree is broken."""
+    above: list[str] = []
+    here = site.plant.nodes[node_id].parent
+    while here is not None and here in site.plant.nodes and here not in above:
+        above.append(here)
+        here = site.plant.nodes[here].parent
+    return above
+
+
+def _own_factors(site: Site, source: Source) -> Problems:
+    for index, row in enumerate(site.plant.factors):
+        known = site.library.energies
+        if row.energy not in known:
+            yield _unknown(
+                source.place(("factors", index, "energy")),
+                "energy",
+                row.energy,
+                known,
+                "see config/standards/factors.csv for the codes",
+            )
+        elif row.unit != known[row.energy]:
+            yield ConfigError(
+                f"{source.place(('factors', index, 'unit'))}: {row.energy} is counted in "
+                f"{known[row.energy]}, not {row.unit!r}",
+                todo=f"state the factor per {known[row.energy]}",
+            )
+
+
+def _meters(site: Site, source: Source) -> Problems:
+    for meter_id, meter in site.plant.meters.items():
+
+        def at(key: str, path: KeyPath = ("meters", meter_id)) -> str:
+            return source.place((*path, key))
+
+        if meter.meter_id != meter_id:
+            yield ConfigError(f"{at('meter_id')}: key {meter_id!r} holds {meter.meter_id!r}")
+        if meter.node not in site.plant.nodes:
+            yield _unknown(
+                at("node"), "node", meter.node, site.plant.nodes, "define it under nodes"
+            )
+        yield from _subject(site, meter, at)
+        if meter.connection is None:
+            if meter.kind != "amount":
+                yield ConfigError(
+                    f"{at('connection')}: {meter.kind} {meter_id!r} has no connection",
+                    allowed="; ".join(site.plant.connections),
+                    todo="name its connection; only statements (kind amount) have none",
+                )
+            continue
+        connection = site.plant.connections.get(meter.connection)
+        if connection is None:
+            yield _unknown(
+                at("connection"),
+                "connection",
+                meter.connection,
+                site.plant.connections,
+                "define it under connections",
+            )
+        elif isinstance(connection, ModbusTcp):
+            yield from _modbus(site, meter, at)
+        elif isinstance(connection, Mqtt):
+            yield from _mqtt(meter, at)
+
+
+def _subject(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
+    if meter.product is not None and meter.product not in site.plant.products:
+        yield _unknown(
+            at("product"), "product", meter.product, site.plant.products, "define it under products"
+        )
+        return
+    energies = site.library.energies
+    if meter.energy is not None and meter.energy not in energies:
+        yield _unknown(
+            at("energy"),
+            "energy",
+            meter.energy,
+            energies,
+            "see config/standards/factors.csv for the codes",
+        )
+        return
+    wanted_kind = "gauge" if meter.unit in RATE_UNITS else "counter or amount"
+    known_unit = meter.unit in AMOUNT_UNITS or meter.unit in RATE_UNITS
+    if known_unit and (meter.kind == "gauge") != (meter.unit in RATE_UNITS):
+        yield ConfigError(
+            f"{at('unit')}: {meter.kind} in {meter.unit!r}",
+            allowed=f"{meter.unit!r} is the unit of a {wanted_kind}",
+        )
+        return
+    try:
+        conversion_factor(amount_unit_of(meter.unit), site.amount_unit(meter.meter_id))
+    except ConfigError as error:
+        yield ConfigError(f"{at('unit')}: {error.given}", allowed=error.allowed, todo=error.todo)
+    if meter.energy is not None:
+        yield from _factor_exists(site, meter, at)
+
+
+def _factor_exists(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
+    energy = meter.energy or ""
+    row = site.library.factor(energy, "calorific", date.max)
+    if row is None or row.kgce_per_unit is None:
+        ranged = row is not None and row.kgce_low is not None and row.kgce_high is not None
+        yield ConfigError(
+            f"{at('energy')}: {energy} has no single factor to standard coal"
+            + (f" ({row.kgce_low} to {row.kgce_high} kgce/{row.unit})" if row and ranged else ""),
+            todo="state yours under `factors:` in plant.yaml, with date and source",
+        )
+
+
+def _modbus(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
+    if meter.device is None and meter.register_address is None:
+        yield ConfigError(
+            f"{at('device')}: no device and no register",
+            allowed="device and quantity of a register map; or register, type and scale",
+        )
+        return
+    if meter.device is None:
+        if meter.type is None:
+            yield ConfigError(
+                f"{at('type')}: register {meter.register_address} without a type",
+                allowed="u16, i16, u32, i32, u64, i64, f32, f64",
+            )
+            return
+        try:
+            byte_order(meter.type, meter.order)
+        except ConfigError as error:
+            yield ConfigError(f"{at('order')}: {error.given}", allowed=error.allowed)
+        return
+    device = site.devices.get(meter.device)
+    if device is None:
+        return  # reported where it was read
+    if meter.quantity is None or meter.quantity not in device.fields:
+        yield _unknown(
+            at("quantity"),
+            f"quantity of {meter.device}",
+            meter.quantity or "",
+            device.fields,
+            "name a field of the register map",
+        )
+        return
+    field = device.fields[meter.quantity]
+    if field.unit != meter.unit or (field.kind == "counter") != (meter.kind == "counter"):
+        yield ConfigError(
+            f"{at('unit')}: ledger says {meter.kind} in {meter.unit!r}; {meter.device} gives "
+            f"{meter.quantity} as {field.kind} in {field.unit!r}",
+            todo="state kind and unit as the register map has them",
+        )
+
+
+def _mqtt(meter: Meter, at: Callable[[str], str]) -> Problems:
+    if not meter.topic:
+        yield ConfigError(f"{at('topic')}: a meter on MQTT needs a topic")
+        return
+    levels = meter.topic.split("/")
+    wrong = (
+        any(("+" in level or "#" in level) and len(level) > 1 for level in levels)
+        or "#" in levels[:-1]
+    )
+    if wrong:
+        yield ConfigError(
+            f"{at('topic')}: {meter.topic!r} is no topic filter",
+            allowed="+ alone in a level; # alone, as the last level",
+        )
+    if meter.kind == "amount" and meter.time_path is None:
+        yield ConfigError(
+            f"{at('time_path')}: amounts over MQTT need the time in the payload: a message that "
+            "comes twice would be counted twice",
+            todo="give time_path",
+        )
+
+
+def _products(site: Site, source: Source) -> Problems:
+    for product_id, product in site.plant.products.items():
+        path: KeyPath = ("products", product_id)
+        try:
+            amount_unit_of(product.unit)
+        except ConfigError as error:
+            yield ConfigError(
+                f"{source.place((*path, 'unit'))}: {error.given}", allowed=error.allowed
+            )
+        for node_id in product.boundary:
+            place = source.place((*path, "boundary"))
+            if node_id not in site.plant.nodes:
+                yield _unknown(place, "node", node_id, site.plant.nodes, "define it under nodes")
+            elif inside := set(ancestors(site, node_id)) & set(product.boundary):
+                yield ConfigError(
+                    f"{place}: {node_id!r} lies inside {inside.pop()!r}: its energy would count "
+                    "twice",
+                    allowed="nodes none of which is inside another",
+                )
+        for norm in product.norms:
+            place = source.place((*path, "norms"))
+            if norm not in site.library.norms:
+                yield _unknown_norm(site, place, norm)
+
+
+def _unknown_norm(site: Site, place: str, norm: str) -> ConfigError:
+    standard = norm.split("|")[0]
+    rows = [row for row in site.library.norms if row.startswith(standard + "|")]
+    near = difflib.get_close_matches(norm, rows or site.library.norms, 1, 0.3)
+    return ConfigError(
+        f"{place}: unknown norm {norm!r}",
+        allowed="standard|product|indicator of config/standards/norm_limits.csv"
+        + (f"; {standard} has {len(rows)} rows" if rows else ""),
+        todo=f"did you mean {near[0]!r}?" if near else "look the row up in the file",
+    )
+
+
+def _imports(site: Site, source: Source) -> Problems:
+    for name, mapping in site.plant.imports.items():
+        for meter_id in mapping.values:
+            if meter_id not in site.plant.meters:
+                yield _unknown(
+                    source.place(("imports", name, "values", meter_id)),
+                    "meter",
+                    meter_id,
+                    site.plant.meters,
+                    "put it into the ledger",
+                )

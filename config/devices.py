@@ -1,0 +1,113 @@
+"""Register maps: config/devices/<maker>-<model>.yaml, or a file beside plant.yaml."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from pathlib import Path
+
+from config.errors import ConfigError
+from config.models import WIDTH_BYTES, Device, DeviceField
+from config.yaml import Source, combine, read_yaml, validate
+
+DEVICES_FOLDER = Path(__file__).parent / "devices"
+
+
+def byte_order(number_type: str, order: str | None, word_order: str = "big") -> str:
+    """The order of a value's bytes on the wire, spelled with A for the most significant.
+
+    >>> byte_order("f32", None), byte_order("f32", None, "little"), byte_order("u64", "BADCFEHG")
+    ('ABCD', 'CDAB', 'BADCFEHG')
+
+    Raises ConfigError where ``order`` does not spell each byte once.
+    """
+    letters = "ABCDEFGH"[: WIDTH_BYTES[number_type]]
+    if order is None:
+        words = [letters[i : i + 2] for i in range(0, len(letters), 2)]
+        return "".join(words if word_order == "big" else reversed(words))
+    if sorted(order) != sorted(letters):
+        raise ConfigError(
+            f"order {order!r} does not fit {number_type}",
+            allowed=f"the letters {letters} in the order of the wire, such as {letters}",
+        )
+    return order
+
+
+def known_devices() -> list[str]:
+    return sorted(file.stem for file in DEVICES_FOLDER.glob("*.yaml"))
+
+
+@cache
+def read_device(name: str, beside: Path | None = None) -> Device:
+    """The register map ``name``: ``beside``/devices/NAME.yaml first, then the package's.
+
+    Raises ConfigError for an unknown name, a wrong file, fields that overlap, or a field that
+    would be torn over two requests.
+    """
+    for folder in (beside / "devices" if beside else None, DEVICES_FOLDER):
+        if folder and (file := folder / f"{name}.yaml").is_file():
+            source = read_yaml(file)
+            device = validate(Device, source)
+            if problems := _register_problems(device, source):
+                raise combine(problems)
+            return device
+    near = difflib.get_close_matches(name, known_devices(), 1)
+    raise ConfigError(
+        f"unknown device {name!r}",
+        allowed=", ".join(known_devices()),
+        todo=f"did you mean {near[0]!r}?"
+        if near
+        else f"put the meter's register map into devices/{name}.yaml beside plant.yaml",
+    )
+
+
+def span(field: DeviceField) -> range:
+    """Registers that the field takes."""
+    return range(field.address, field.address + WIDTH_BYTES[field.type] // 2)
+
+
+def _register_problems(device: Device, source: Source) -> list[ConfigError]:
+    problems = []
+    taken: dict[tuple[int, int], str] = {}
+    for name, field in device.fields.items():
+        place = source.place(("fields", name))
+        registers = span(field)
+        if registers[-1] > 65535:
+            problems.append(
+                ConfigError(
+                    f"{place}: {field.type} at {field.address} ends past register 65535",
+                    allowed="addresses 0 to 65535",
+                )
+            )
+        if device.max_registers is not None and len(registers) > device.max_registers:
+            problems.append(
+                ConfigError(
+                    f"{place}: {field.type} takes {len(registers)} registers, one request of this "
+                    f"device {device.max_registers}: the value would be torn",
+                    allowed="a value inside one request",
+                    todo="correct max_registers or the type",
+                )
+            )
+        try:
+            byte_order(field.type, field.order)
+        except ConfigError as error:
+            problems.append(
+                ConfigError(
+                    f"{source.place(('fields', name, 'order'))}: {error.given}",
+                    allowed=error.allowed,
+                )
+            )
+        function = field.function or device.function
+        others = {taken[key] for r in registers if (key := (function, r)) in taken}
+        for other in sorted(others):
+            problems.append(
+                ConfigError(
+                    f"{place}: registers {registers[0]} to {registers[-1]} overlap those of "
+                    f"{other!r}",
+                    allowed="each register in one field",
+                    todo="check address and type against the meter's manual",
+                )
+            )
+        for register in registers:
+            taken.setdefault((function, register), name)
+    return problems

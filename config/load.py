@@ -1,0 +1,66 @@
+"""plant.yaml and all that it names, read and checked: the one way into a configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from config.check import problems_of
+from config.devices import read_device
+from config.errors import ConfigError
+from config.ledger import read_ledger
+from config.models import Device, Plant
+from config.site import Site
+from config.standards import Library, read_library
+from config.yaml import Source, combine, read_yaml, validate
+
+
+def load(file: Path) -> Site:
+    """Read plant.yaml, the ledger, the register maps and the standards.
+
+    Raises ConfigError that holds every problem found, each with file, line and key path.
+    """
+    source = read_yaml(file)
+    if isinstance(source.data, dict):
+        _bring_in_meters(file, source)
+    plant = validate(Plant, source)
+    library = read_library().with_own(plant.factors)
+    devices: dict[str, Device] = {}
+    problems: list[ConfigError] = []
+    for meter_id, meter in plant.meters.items():
+        if meter.device is not None and meter.device not in devices:
+            try:
+                devices[meter.device] = read_device(meter.device, file.parent.resolve())
+            except ConfigError as error:
+                place = source.place(("meters", meter_id, "device"))
+                problems.append(
+                    ConfigError(f"{place}: {error.given}", allowed=error.allowed, todo=error.todo)
+                )
+    site = Site(file, plant, devices, library, _hash(plant, devices, library))
+    problems.extend(problems_of(site, source))
+    if problems:
+        raise combine(problems)
+    return site
+
+
+def _bring_in_meters(file: Path, source: Source) -> None:
+    """Replace ``meters: meters.csv`` by the ledger's rows, and give inline meters their id."""
+    meters = source.data.get("meters")
+    if isinstance(meters, str):
+        source.data["meters"] = read_ledger(file.parent / meters, source)
+    elif isinstance(meters, dict):
+        source.data["meters"] = {
+            key: {"meter_id": key, **row} if isinstance(row, dict) else row
+            for key, row in meters.items()
+        }
+
+
+def _hash(plant: Plant, devices: dict[str, Device], library: Library) -> str:
+    content = {
+        "plant": plant.model_dump(mode="json"),
+        "devices": {name: device.model_dump(mode="json") for name, device in devices.items()},
+        "standards": library.version,
+    }
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

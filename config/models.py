@@ -1,0 +1,422 @@
+"""The models of plant.yaml. Frozen; an unknown key is refused; every field is described.
+
+docs/configuration.md is generated from these descriptions.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+IDENTIFIER = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+Role = Literal["input", "output", "recovered", "feedstock", "non_production", "check"]
+Kind = Literal["counter", "gauge", "amount"]
+NumberType = Literal["u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64"]
+WIDTH_BYTES: dict[str, int] = {
+    "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f32": 4, "u64": 8, "i64": 8, "f64": 8,
+}  # fmt: skip
+
+
+class Model(BaseModel):
+    """Frozen, and strict about its keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=True, populate_by_name=True
+    )
+
+
+# Credit code: GB 32100-2015, 4.5: 18 characters, the last a check character modulo 31.
+_CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+
+
+def credit_code_check_character(first_17: str) -> str:
+    """Check character of a unified social credit code (GB 32100-2015, 4.5).
+
+    >>> credit_code_check_character("91350100M000100Y4")
+    '3'
+    """
+    total = sum(_CREDIT_ALPHABET.index(c) * pow(3, i, 31) for i, c in enumerate(first_17))
+    return _CREDIT_ALPHABET[(31 - total % 31) % 31]
+
+
+class PlantInfo(Model):
+    """The plant itself."""
+
+    id: Identifier = Field(description="Short id; part of every row and of the lake's folders.")
+    name: str = Field(description="Name as on the business licence.")
+    credit_code: str | None = Field(None, description="统一社会信用代码, 18 characters, checked.")
+    region: str | None = Field(None, description="Administrative region, such as 350000 (Fujian).")
+    industry: str | None = Field(None, description="GB/T 4754 industry code, such as 3011.")
+    timezone: str = Field("Asia/Shanghai", description="IANA time zone of the plant's calendar.")
+    month_end_day: int = Field(
+        31,
+        ge=1,
+        le=31,
+        description="Last day of the statistical month; 31 (or any day past the end) is the "
+        "calendar month. With 25, October runs from 26 September to 25 October.",
+    )
+    metering_since: date | None = Field(
+        None,
+        description="First day with metering. Periods are clipped to it; without it, time before "
+        "the first reading counts as missing.",
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"{zone!r} is no IANA time zone; allowed: names such as Asia/Shanghai")
+        return zone
+
+    @field_validator("credit_code")
+    @classmethod
+    def _credit_code_checks(cls, code: str | None) -> str | None:
+        if code is None:
+            return None
+        if len(code) != 18 or any(c not in _CREDIT_ALPHABET for c in code):
+            raise ValueError(f"{code!r} is no credit code; allowed: 18 of {_CREDIT_ALPHABET}")
+        if (want := credit_code_check_character(code[:17])) != code[17]:
+            raise ValueError(f"check character of {code!r} is {code[17]!r}; it must be {want!r}")
+        return code
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class Node(Model):
+    """One node of the tree: the plant, a process, or an equipment."""
+
+    name: str = Field(description="Name shown.")
+    level: Literal["plant", "process", "equipment"] = Field(description="Level in the tree.")
+    parent: Identifier | None = Field(None, description="Node above; only the plant has none.")
+
+
+class ModbusTcp(Model):
+    """A Modbus TCP connection: one socket, one request in flight."""
+
+    type: Literal["modbus_tcp"]
+    host: str = Field(description="Host name or address of the meter or gateway.")
+    port: int = Field(502, ge=1, le=65535, description="TCP port.")
+    timeout_s: float = Field(3.0, gt=0, le=60, description="Time to wait for one reply.")
+    interval_s: float | None = Field(
+        None, ge=0.1, le=86400, description="Poll interval; default intervals.poll_s."
+    )
+    max_registers: int = Field(
+        125, ge=1, le=125, description="Most registers in one request (the device's own limit)."
+    )
+    max_hole: int = Field(
+        8, ge=0, le=124, description="Largest run of unwanted registers that is read over."
+    )
+
+
+class Tls(Model):
+    """TLS of a broker connection. Certificates are verified always."""
+
+    ca_file: Path | None = Field(None, description="CA certificate; default the system's.")
+    cert_file: Path | None = Field(None, description="Client certificate.")
+    key_file: Path | None = Field(None, description="Client key.")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Tls:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+
+class Mqtt(Model):
+    """An MQTT broker: QoS 1, persistent session, acknowledged only after the data is on disk."""
+
+    type: Literal["mqtt"]
+    host: str = Field(description="Host name or address of the broker.")
+    port: int = Field(1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS.")
+    version: Literal["3.1.1", "5"] = Field("3.1.1", description="MQTT version.")
+    client_id: str | None = Field(
+        None, description="Client id of the persistent session; default kgce-<plant>-<connection>."
+    )
+    username: str | None = Field(None, description="User name.")
+    password_file: Path | None = Field(
+        None, description="File that holds the password; relative to plant.yaml."
+    )
+    keepalive_s: int = Field(30, ge=5, le=3600, description="Keep-alive.")
+    session_expiry_s: int = Field(
+        604800, ge=0, description="How long a version 5 broker keeps the session (7 days)."
+    )
+    tls: Tls | None = Field(None, description="TLS settings; `{}` for TLS with system CAs.")
+
+
+class Files(Model):
+    """Readings that come by `kgce import`, not by a poll."""
+
+    type: Literal["files"]
+
+
+Connection = Annotated[ModbusTcp | Mqtt | Files, Field(discriminator="type")]
+
+
+class Meter(Model):
+    """One row of the meter ledger (计量器具台账)."""
+
+    meter_id: Identifier = Field(description="Id of the meter; unique in the plant.")
+    name: str = Field(description="Name shown.")
+    node: Identifier = Field(description="Node whose flow it measures.")
+    energy: str | None = Field(
+        None, description="Energy code of config/standards/factors.csv, such as electricity."
+    )
+    product: Identifier | None = Field(
+        None, description="Product whose output it measures (instead of energy)."
+    )
+    role: Role = Field(
+        "input",
+        description="input: enters the node; output: leaves it (deducted; or a product's output); "
+        "recovered: recovered inside the node (not counted again); feedstock: used as raw "
+        "material (counted); non_production: part of the input used outside production "
+        "(deducted); check: verification only.",
+    )
+    kind: Kind = Field(
+        description="counter: a register that counts up; gauge: a rate, integrated over time; "
+        "amount: what flowed in the span before each reading."
+    )
+    unit: str = Field(description="Unit of the readings before the multiplier, such as kWh or kW.")
+    connection: Identifier | None = Field(
+        None,
+        description="Connection that it is read on; empty for statements typed or imported.",
+    )
+    unit_id: int | None = Field(None, ge=0, le=247, description="Modbus unit id (default 1).")
+    device: str | None = Field(None, description="Register map of config/devices, without .yaml.")
+    quantity: str | None = Field(
+        None, description="Field of the register map; or a free name (default `value`)."
+    )
+    register_address: int | None = Field(
+        None, alias="register", ge=0, le=65535, description="Register without a device map."
+    )
+    function: Literal[3, 4] | None = Field(None, description="Modbus function (default 3).")
+    type: NumberType | None = Field(None, description="Number type at `register`.")
+    order: str | None = Field(
+        None, description="Byte order on the wire, such as CDAB (default big-endian)."
+    )
+    scale: float | None = Field(None, description="Factor from register number to `unit`.")
+    topic: str | None = Field(None, description="MQTT topic, wildcards + and # allowed.")
+    value_path: str | None = Field(
+        None, description="JSON path of the value, such as `data.kwh`; empty: the payload itself."
+    )
+    time_path: str | None = Field(
+        None, description="JSON path of the time; empty: the time of arrival."
+    )
+    time_unit: Literal["s", "ms", "us", "iso"] | None = Field(
+        None, description="How the time is written: Unix time in s, ms, us, or ISO 8601 (default)."
+    )
+    multiplier: float = Field(1.0, gt=0, description="CT ratio x PT ratio.")
+    modulus: float | None = Field(
+        None, gt=0, description="Value at which the counter rolls over to 0, in `unit`."
+    )
+    rated_per_h: float | None = Field(
+        None,
+        gt=0,
+        description="Rated power or flow: the most that can pass in an hour, after the "
+        "multiplier, in the unit's hourly amount (kW for kWh). Bounds gaps and finds spikes.",
+    )
+    interval_s: float | None = Field(
+        None, gt=0, description="Expected time between readings; default the connection's."
+    )
+    span_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Time that one reading stands for: needed for amounts; for a gauge it says "
+        "that each value is the mean over this span.",
+    )
+    accuracy_class: str | None = Field(None, description="Accuracy class, such as 0.5S.")
+    calibrated_on: date | None = Field(None, description="Date of the last calibration.")
+    calibration_due: date | None = Field(None, description="Date by which the next is due.")
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> Meter:
+        if (self.energy is None) == (self.product is None):
+            raise ValueError("a meter has either an energy or a product")
+        if self.product is not None and self.role not in ("output", "check"):
+            raise ValueError(f"role {self.role!r} with a product; allowed: output, check")
+        if self.kind == "amount" and self.connection and self.span_minutes is None:
+            raise ValueError("kind amount needs span_minutes: the time that one amount stands for")
+        if self.kind == "counter" and self.span_minutes is not None:
+            raise ValueError("a counter has no span_minutes")
+        if self.modulus is not None and self.kind != "counter":
+            raise ValueError("only a counter has a modulus")
+        return self
+
+    @property
+    def quantity_name(self) -> str:
+        return self.quantity or "value"
+
+
+class Product(Model):
+    """One product whose unit energy consumption is computed."""
+
+    name: str = Field(description="Name shown.")
+    unit: str = Field(description="Unit of the output, such as t.")
+    boundary: tuple[Identifier, ...] = Field(
+        min_length=1, description="Nodes whose energy the product takes; none inside another."
+    )
+    norms: tuple[str, ...] = Field(
+        (), description="Ids of norm rows, such as `GB 16780-2021|水泥熟料|单位产品综合能耗`."
+    )
+    standard_factor: float = Field(
+        1.0, gt=0, description="Standard product per unit of output (conversion of grades)."
+    )
+
+
+class FactorRow(Model):
+    """The plant's own factor to standard coal; goes before the package's rows."""
+
+    energy: str = Field(description="Energy code.")
+    basis: Literal["calorific", "equivalent", "both"] = Field("both", description="Basis.")
+    unit: str = Field(description="Unit that the factor is per.")
+    kgce_per_unit: float = Field(description="Coefficient to standard coal.")
+    effective_from: date = Field(description="First day it holds.")
+    source: str = Field(description="Where the number is from: certificate, notice, edition.")
+
+
+class TimeColumns(Model):
+    """How an imported file writes time."""
+
+    columns: tuple[str, ...] = Field(
+        min_length=1, description="Column, or columns joined by a blank."
+    )
+    format: str | None = Field(
+        None, description="strftime format; default ISO 8601. Numbers: s, ms or us for Unix time."
+    )
+    timezone: str | None = Field(None, description="Zone of the stamps; default the plant's.")
+    label: Literal["end", "start", "instant"] = Field(
+        "instant", description="What the stamp marks of a span: its end or its start."
+    )
+    midnight_of: Literal["same_date", "day_end"] = Field(
+        "same_date",
+        description="day_end: a stamp of 00:00 closes the day whose date it carries, as some "
+        "historians print it; it is moved to the next day's 00:00.",
+    )
+
+
+class ImportMapping(Model):
+    """How `kgce import readings` reads one layout of file."""
+
+    files: str = Field("*", description="Glob of file names that the mapping is for.")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="CSV delimiter.")
+    time: TimeColumns = Field(description="The time stamp.")
+    values: dict[Identifier, str] = Field(
+        default_factory=dict, description="Wide layout: meter id to the column of its values."
+    )
+    meter_column: str | None = Field(None, description="Long layout: column of meter ids.")
+    value_column: str | None = Field(None, description="Long layout: column of values.")
+    missing: tuple[str, ...] = Field(
+        ("", "?", "NA", "NaN", "nan", "null"), description="Texts that stand for no value."
+    )
+
+    @model_validator(mode="after")
+    def _wide_or_long(self) -> ImportMapping:
+        long = self.meter_column is not None and self.value_column is not None
+        if bool(self.values) == long:
+            raise ValueError("give either `values`, or both `meter_column` and `value_column`")
+        return self
+
+
+class Intervals(Model):
+    """How often things happen."""
+
+    poll_s: float = Field(60.0, ge=0.1, le=86400, description="Default poll interval of meters.")
+    flush_s: float = Field(10.0, gt=0, le=3600, description="Spool to lake.")
+    refresh_s: float = Field(900.0, ge=1, le=86400, description="Lake to figures.")
+    compact_h: float = Field(24.0, ge=1, le=720, description="Compaction of the lake's files.")
+
+
+class Quality(Model):
+    """When readings count as a gap, and when figures are refused."""
+
+    gap_factor: float = Field(
+        3.0, ge=1.5, le=100, description="A gap is more than this many expected intervals long."
+    )
+    dip_window_h: float = Field(
+        24.0,
+        gt=0,
+        le=720,
+        description="A counter that falls and jumps back within this time dipped; else it reset.",
+    )
+    required_coverage_ratio: float = Field(
+        0.9, ge=0, le=1, description="Figures under this coverage are refused."
+    )
+
+
+class Storage(Model):
+    """Where data is kept."""
+
+    path: Path = Field(Path("data"), description="Folder; relative to plant.yaml.")
+    spool_max_mb: int = Field(
+        2048, ge=1, description="Cap of the spool; at the cap collectors wait, nothing is dropped."
+    )
+    dedupe_h: float = Field(
+        48.0, ge=0, description="How long the spool remembers readings to refuse repeats."
+    )
+
+
+class Plant(Model):
+    """plant.yaml, whole."""
+
+    plant: PlantInfo = Field(description="The plant itself.")
+    nodes: dict[Identifier, Node] = Field(min_length=1, description="The tree, by node id.")
+    connections: dict[Identifier, Connection] = Field(
+        default_factory=dict, description="Connections, by id."
+    )
+    meters: dict[str, Meter] = Field(
+        description="The ledger: a CSV file's name, or meters by id.", min_length=1
+    )
+    products: dict[Identifier, Product] = Field(
+        default_factory=dict, description="Products, by id."
+    )
+    factors: tuple[FactorRow, ...] = Field((), description="The plant's own coal factors.")
+    imports: dict[Identifier, ImportMapping] = Field(
+        default_factory=dict, description="Layouts of files for `kgce import readings`."
+    )
+    intervals: Intervals = Field(Intervals(), description="Schedules.")
+    quality: Quality = Field(Quality(), description="Quality rules.")
+    storage: Storage = Field(Storage(), description="Where data is kept.")
+
+    def interval_s(self, meter: Meter) -> float:
+        """Expected seconds between readings of ``meter``."""
+        if meter.interval_s is not None:
+            return meter.interval_s
+        if meter.span_minutes is not None:
+            return meter.span_minutes * 60
+        connection: Any = self.connections.get(meter.connection or "")
+        own = getattr(connection, "interval_s", None)
+        return float(own) if own is not None else self.intervals.poll_s
+
+
+class DeviceField(Model):
+    """One value of a register map."""
+
+    address: int = Field(ge=0, le=65535, description="Register number, counted from 0.")
+    type: NumberType = Field(description="Number type.")
+    unit: str = Field(description="Unit after the scale.")
+    function: Literal[3, 4] | None = Field(None, description="Modbus function; default the map's.")
+    order: str | None = Field(None, description="Byte order on the wire; default the map's.")
+    scale: float = Field(1.0, description="Factor from register number to `unit`.")
+    kind: Literal["counter", "gauge"] = Field(description="Counter or gauge.")
+
+
+class Device(Model):
+    """A register map: config/devices/<maker>-<model>.yaml."""
+
+    maker: str = Field(description="Maker.")
+    model: str = Field(description="Model.")
+    source: str = Field(description="Where the facts are from.")
+    ct_pt: Literal["primary", "secondary", "setting"] = Field(
+        description="Whether registers hold primary values (multiplier 1), secondary values "
+        "(multiplier CT x PT), or either by a setting of the meter."
+    )
+    function: Literal[3, 4] = Field(3, description="Modbus function of the fields.")
+    word_order: Literal["big", "little"] = Field("big", description="Order of 16-bit words.")
+    max_registers: int | None = Field(None, ge=1, le=125, description="Most in one request.")
+    fields: dict[str, DeviceField] = Field(min_length=1, description="Values by name.")

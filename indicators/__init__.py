@@ -1,0 +1,1 @@
+"""Coal equivalent, unit-product energy, comparison with norms. Pure: numbers in, numbers out."""

@@ -1,0 +1,1 @@
+"""Keep readings: the durable spool, the lake of Delta tables, snapshots for SQL."""
