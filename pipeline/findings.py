@@ -1,0 +1,74 @@
+"""What was found in the readings, as rows of the table ``findings``."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from config.tables import FINDINGS
+
+# code -> (severity, message)
+MESSAGES: dict[str, tuple[str, str]] = {
+    "counter.dip": (
+        "info",
+        "the counter fell and jumped back: the low readings were discarded, the total is kept",
+    ),
+    "counter.spike": (
+        "warning",
+        "the counter jumped up and came back: the high readings were discarded",
+    ),
+    "counter.rollover": ("info", "the counter passed its modulus and began again: it was added"),
+    "counter.rollover_ambiguous": (
+        "warning",
+        "at rated power the counter can have rolled over more than once here: nothing was booked "
+        "across it",
+    ),
+    "counter.reset": (
+        "warning",
+        "the counter fell, stayed low and climbed (reset or replaced meter): nothing was booked "
+        "across it; state the meter's dates and readings to settle it",
+    ),
+    "counter.jump": (
+        "warning",
+        "the counter rose faster than rated power allows and stayed: nothing was booked across it",
+    ),
+    "counter.fall_unsettled": (
+        "warning",
+        "the counter is lower than before: held back until later readings tell dip from reset",
+    ),
+    "counter.rise_unsettled": (
+        "warning",
+        "the counter rose faster than rated power allows: held back until later readings tell",
+    ),
+    "reading.conflict": (
+        "warning",
+        "two values for one time: the one that was stored last is used, both are kept",
+    ),
+    "gauge.beyond_rated": (
+        "warning",
+        "the value is beyond rated power: it was not believed and leaves a gap",
+    ),
+}
+
+
+def findings_of(events: pl.DataFrame, plant_id: str) -> pl.DataFrame:
+    """Rows of ``findings`` from events (meter_id, code, start_us, end_us, evidence as struct)."""
+    severity = {code: entry[0] for code, entry in MESSAGES.items()}
+    message = {code: entry[1] for code, entry in MESSAGES.items()}
+    return (
+        events.sort("meter_id", "start_us", "code")
+        .select(
+            pl.lit(plant_id).alias("plant_id"),
+            "code",
+            pl.col("code").replace_strict(severity, return_dtype=pl.String).alias("severity"),
+            pl.col("meter_id").alias("subject"),
+            _time("start_us").alias("start_utc"),
+            _time("end_us").alias("end_utc"),
+            pl.col("code").replace_strict(message, return_dtype=pl.String).alias("message"),
+            pl.col("evidence").struct.json_encode().alias("evidence"),
+        )
+        .cast(FINDINGS.polars_schema())
+    )
+
+
+def _time(name: str) -> pl.Expr:
+    return pl.from_epoch(pl.col(name), "us").dt.replace_time_zone("UTC")

@@ -1,0 +1,223 @@
+"""Intervals and gaps, summed to periods by meter, then up the node tree and to products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from pipeline.grid import portion, sum_or_null
+from pipeline.pieces import is_covered
+from pipeline.rules import GRID_US, US_PER_H, MeterRule
+
+METER_PERIOD_KEY = ("meter_id", "by", "period", "start_utc", "end_utc", "whole")
+FIGURES = ("amount", "low", "high", "coverage_ratio")
+
+
+def meter_periods(
+    intervals: pl.LazyFrame,
+    gaps: pl.LazyFrame,
+    periods: pl.DataFrame,
+    rules: Sequence[MeterRule],
+) -> pl.DataFrame:
+    """Amount of every meter in every period: amount, unit, low, high, coverage_ratio.
+
+    ``amount`` is null where nothing is known of the period. A gap that lies inside a period is
+    exact; of one that straddles its end, only the bounds are known, and the even share is booked.
+    Time outside all readings adds nothing to ``amount`` and what rated power allows to ``high``.
+    """
+    every = _meters(rules).join(periods.lazy(), how="cross")
+    measured = (
+        intervals.sort("interval_start_utc")
+        .join_asof(
+            periods.lazy().select("start_utc", "end_utc").sort("start_utc"),
+            left_on="interval_start_utc",
+            right_on="start_utc",
+        )
+        .filter(pl.col("interval_start_utc") < pl.col("end_utc"))
+        .group_by("meter_id", "start_utc")
+        .agg(
+            measured=pl.col("measured").sum(),
+            covered_us=(pl.col("coverage_ratio") * GRID_US).sum(),
+        )
+    )
+    return (
+        every.join(measured, on=("meter_id", "start_utc"), how="left")
+        .join(_gap_parts(gaps, periods), on=("meter_id", "start_utc"), how="left")
+        .with_columns(
+            pl.col("measured", "covered_us", "part", "part_low", "gap_us").fill_null(0.0),
+            part_high=pl.when(pl.col("gap_us").is_null()).then(0.0).otherwise(pl.col("part_high")),
+            window_us=(pl.col("end_utc") - pl.col("start_utc")).dt.total_microseconds(),
+        )
+        .with_columns(
+            unseen_us=pl.col("window_us") - pl.col("covered_us") - pl.col("gap_us"),
+            known=(pl.col("covered_us") > 0) | (pl.col("known_gaps").fill_null(0) > 0),
+        )
+        .with_columns(
+            # A millisecond of rounding is not missing time.
+            unseen=pl.when(pl.col("unseen_us") > 1000)
+            .then(pl.col("max_rate_per_h") * pl.col("unseen_us") / US_PER_H)
+            .otherwise(0.0)
+        )
+        .select(
+            *METER_PERIOD_KEY,
+            "unit",
+            amount=pl.when("known").then(pl.col("measured") + pl.col("part")),
+            low=pl.col("measured") + pl.col("part_low"),
+            high=pl.col("measured") + pl.col("part_high") + pl.col("unseen"),
+            coverage_ratio=pl.min_horizontal(pl.col("covered_us") / pl.col("window_us"), 1.0),
+        )
+        .sort("meter_id", "start_utc")
+        .collect()
+    )
+
+
+def _meters(rules: Sequence[MeterRule]) -> pl.LazyFrame:
+    return pl.LazyFrame(
+        [(rule.meter_id, rule.unit, rule.max_rate_per_h) for rule in rules],
+        schema={"meter_id": pl.String, "unit": pl.String, "max_rate_per_h": pl.Float64},
+        orient="row",
+    )
+
+
+def _gap_parts(gaps: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
+    """What gaps put into each period."""
+    start, end = pl.col("start_utc").to_physical(), pl.col("end_utc").to_physical()
+    return (
+        gaps.join_where(
+            periods.lazy().select("start_utc", "end_utc"),
+            pl.col("gap_start_utc") < pl.col("end_utc"),
+            pl.col("gap_end_utc") > pl.col("start_utc"),
+        )
+        .with_columns(
+            t0=pl.col("gap_start_utc").to_physical(), t1=pl.col("gap_end_utc").to_physical()
+        )
+        .with_columns(**portion(pl.col("max_rate_per_h") / US_PER_H, start, end))
+        .group_by("meter_id", "start_utc")
+        .agg(
+            part=pl.col("part").sum(),
+            part_low=pl.col("part_low").sum(),
+            part_high=sum_or_null("part_high"),
+            known_gaps=pl.col("part").count(),
+            # Covered gaps are in the intervals' coverage already.
+            gap_us=pl.col("overlap_us").filter(~is_covered()).sum().cast(pl.Float64),
+        )
+    )
+
+
+def node_consumption(by_meter: pl.DataFrame, weights: pl.DataFrame) -> pl.DataFrame:
+    """Net consumption of every node and energy, from its meters' amounts and weights.
+
+    A meter that is deducted lowers with its high and raises with its low. One unknown amount makes
+    the sum unknown; the coverage is the weakest meter's: a figure is as good as its worst part.
+    """
+    plus = pl.col("weight") > 0
+    return (
+        weights.lazy()
+        .join(by_meter.lazy(), on="meter_id")
+        .with_columns(
+            amount=pl.col("amount") * pl.col("weight"),
+            low=pl.when(plus).then(pl.col("low")).otherwise(-pl.col("high")),
+            high=pl.when(plus).then(pl.col("high")).otherwise(-pl.col("low")),
+        )
+        .group_by("node_id", "energy_code", "by", "period", "start_utc", "end_utc", "whole", "unit")
+        .agg(
+            *(sum_or_null(name).alias(name) for name in ("amount", "low", "high")),
+            coverage_ratio=pl.col("coverage_ratio").min(),
+        )
+        .sort("node_id", "energy_code", "start_utc")
+        .collect()
+    )
+
+
+def product_output(
+    by_meter: pl.DataFrame,
+    product_of: pl.DataFrame,
+    typed: pl.LazyFrame,
+    periods: pl.DataFrame,
+) -> pl.DataFrame:
+    """Output of every product and period, metered and typed together.
+
+    ``product_of``: meter_id, product_id. ``typed``: rows of ``outputs``, each spread evenly over
+    its own span; the last one entered for a span counts. Columns: product_id, the period's, unit,
+    quantity, low, high, coverage_ratio.
+    """
+    metered = (
+        product_of.lazy()
+        .join(by_meter.lazy(), on="meter_id")
+        .select(
+            "product_id",
+            *(name for name in METER_PERIOD_KEY if name != "meter_id"),
+            "unit",
+            quantity="amount",
+            low="low",
+            high="high",
+            coverage_ratio="coverage_ratio",
+        )
+    )
+    both = pl.concat([metered, _typed_output(typed, periods)], how="vertical_relaxed")
+    return (
+        both.group_by("product_id", "by", "period", "start_utc", "end_utc", "whole", "unit")
+        .agg(
+            *(sum_or_null(name).alias(name) for name in ("quantity", "low", "high")),
+            coverage_ratio=pl.col("coverage_ratio").min(),
+        )
+        .sort("product_id", "start_utc")
+        .collect()
+    )
+
+
+def _typed_output(typed: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
+    start = pl.col("period_start_utc").to_physical()
+    end = pl.col("period_end_utc").to_physical()
+    t0, t1 = pl.col("start_utc").to_physical(), pl.col("end_utc").to_physical()
+    overlap = pl.min_horizontal(t1, end) - pl.max_horizontal(t0, start)
+    inside = overlap == t1 - t0
+    return (
+        typed.sort("entered_utc")
+        .unique(("product_id", "start_utc", "end_utc"), keep="last")
+        .join_where(
+            periods.lazy().rename({"start_utc": "period_start_utc", "end_utc": "period_end_utc"}),
+            pl.col("start_utc") < pl.col("period_end_utc"),
+            pl.col("end_utc") > pl.col("period_start_utc"),
+        )
+        .with_columns(
+            overlap_us=overlap,
+            part=pl.col("qualified_quantity") * (overlap / (t1 - t0)),
+            sure=pl.when(inside).then(pl.col("qualified_quantity")).otherwise(0.0),
+        )
+        .group_by(
+            "product_id", "by", "period", "period_start_utc", "period_end_utc", "whole", "unit"
+        )
+        .agg(
+            quantity=pl.col("part").sum(),
+            low=pl.col("sure").sum(),
+            high=pl.col("qualified_quantity").sum(),
+            covered_us=pl.col("overlap_us").sum(),
+        )
+        .rename({"period_start_utc": "start_utc", "period_end_utc": "end_utc"})
+        .with_columns(
+            coverage_ratio=pl.min_horizontal(
+                pl.col("covered_us")
+                / (pl.col("end_utc") - pl.col("start_utc")).dt.total_microseconds(),
+                1.0,
+            )
+        )
+        .drop("covered_us")
+    )
+
+
+def judged(figures: pl.DataFrame, required_coverage_ratio: float) -> pl.DataFrame:
+    """With ``status`` instead of ``whole``: complete, partial, or refused.
+
+    A refused figure has no amount (law 1); its bounds stay.
+    """
+    refused = (pl.col("coverage_ratio") < required_coverage_ratio) | pl.col("amount").is_null()
+    return figures.with_columns(
+        status=pl.when(refused)
+        .then(pl.lit("refused"))
+        .when("whole")
+        .then(pl.lit("complete"))
+        .otherwise(pl.lit("partial")),
+        amount=pl.when(~refused).then(pl.col("amount")),
+    ).drop("whole")
