@@ -75,8 +75,18 @@ def ancestors(site: Site, node_id: str) -> list[str]:
 
 
 def _own_factors(site: Site, source: Source) -> Problems:
+    # Not library.energies: that has the plant's own rows in it, and would know every name.
+    known = {f.energy: f.unit for f in reversed(site.library.factors) if f.scope != "plant"}
+    seen: list[tuple[str, str, date]] = []
     for index, row in enumerate(site.plant.factors):
-        known = site.library.energies
+        key = (row.energy, row.basis, row.effective_from)
+        if key in seen:
+            yield ConfigError(
+                f"{source.place(('factors', index))}: {row.energy} on basis {row.basis!r} from "
+                f"{row.effective_from} stands twice",
+                allowed="one factor for an energy, basis and date",
+            )
+        seen.append(key)
         if row.energy not in known:
             yield _unknown(
                 source.place(("factors", index, "energy")),
@@ -101,6 +111,7 @@ def _meters(site: Site, source: Source) -> Problems:
 
         if meter.meter_id != meter_id:
             yield ConfigError(f"{at('meter_id')}: key {meter_id!r} holds {meter.meter_id!r}")
+            continue
         if meter.node not in site.plant.nodes:
             yield _unknown(
                 at("node"), "node", meter.node, site.plant.nodes, "define it under nodes"
@@ -238,17 +249,20 @@ def _mqtt(meter: Meter, at: Callable[[str], str]) -> Problems:
 def _products(site: Site, source: Source) -> Problems:
     for product_id, product in site.plant.products.items():
         path: KeyPath = ("products", product_id)
-        try:
-            amount_unit_of(product.unit)
-        except ConfigError as error:
+        if product.unit not in AMOUNT_UNITS:
             yield ConfigError(
-                f"{source.place((*path, 'unit'))}: {error.given}", allowed=error.allowed
+                f"{source.place((*path, 'unit'))}: {product.unit!r} is no unit of output",
+                allowed=", ".join(AMOUNT_UNITS),
             )
+        for key, names in (("boundary", product.boundary), ("norms", product.norms)):
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                yield ConfigError(f"{source.place((*path, key))}: {name!r} stands twice")
         for node_id in product.boundary:
             place = source.place((*path, "boundary"))
+            above = set(ancestors(site, node_id)) if node_id in site.plant.nodes else set()
             if node_id not in site.plant.nodes:
                 yield _unknown(place, "node", node_id, site.plant.nodes, "define it under nodes")
-            elif inside := set(ancestors(site, node_id)) & set(product.boundary):
+            elif inside := (above - {node_id}) & set(product.boundary):
                 yield ConfigError(
                     f"{place}: {node_id!r} lies inside {inside.pop()!r}: its energy would count "
                     "twice",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from functools import cache
 from pathlib import Path
 
 from config.errors import ConfigError
@@ -37,7 +36,6 @@ def known_devices() -> list[str]:
     return sorted(file.stem for file in DEVICES_FOLDER.glob("*.yaml"))
 
 
-@cache
 def read_device(name: str, beside: Path | None = None) -> Device:
     """The register map ``name``: ``beside``/devices/NAME.yaml first, then the package's.
 

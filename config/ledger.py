@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import difflib
+import io
 from pathlib import Path
 
 from config.errors import ConfigError
@@ -21,8 +23,7 @@ def read_ledger(file: Path, source: Source) -> dict[str, dict[str, str]]:
     column, a row that is too long, or a meter id that stands twice.
     """
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            return _rows(csv.DictReader(stream), file, source)
+        text = file.read_bytes().decode("utf-8-sig")  # whole, so that an error's byte is the file's
     except OSError as error:
         raise ConfigError(
             f"{source.place(('meters',))}: meter ledger {file}: {error.strerror or error}",
@@ -33,15 +34,11 @@ def read_ledger(file: Path, source: Source) -> dict[str, dict[str, str]]:
             f"{file}: not UTF-8 at byte {error.start}",
             todo="save the sheet as 'CSV UTF-8'",
         ) from error
+    return _rows(csv.DictReader(io.StringIO(text, newline="")), file, source)
 
 
 def _rows(reader: csv.DictReader[str], file: Path, source: Source) -> dict[str, dict[str, str]]:
-    unknown = [name for name in reader.fieldnames or [] if name not in LEDGER_COLUMNS]
-    if unknown or "meter_id" not in (reader.fieldnames or []):
-        raise ConfigError(
-            f"{file}:1: " + (f"unknown column {unknown[0]!r}" if unknown else "no column meter_id"),
-            allowed=", ".join(LEDGER_COLUMNS),
-        )
+    _refuse_columns(list(reader.fieldnames or []), file)
     rows: dict[str, dict[str, str]] = {}
     for raw in reader:
         line = reader.line_num
@@ -66,3 +63,21 @@ def _rows(reader: csv.DictReader[str], file: Path, source: Source) -> dict[str, 
             source.lines[(*here, name)] = (file, line)
         rows[meter_id] = row
     return rows
+
+
+def _refuse_columns(columns: list[str], file: Path) -> None:
+    """Raise ConfigError for a column that is unknown, stands twice, or is missing."""
+    unknown = [name for name in columns if name not in LEDGER_COLUMNS]
+    twice = [name for name in columns if columns.count(name) > 1]
+    if not unknown and not twice and "meter_id" in columns:
+        return
+    if unknown:
+        problem = f"unknown column {unknown[0]!r}"
+    else:
+        problem = f"column {twice[0]!r} stands twice" if twice else "no column meter_id"
+    near = difflib.get_close_matches(unknown[0], LEDGER_COLUMNS, 1) if unknown else []
+    raise ConfigError(
+        f"{file}:1: {problem}",
+        allowed=", ".join(LEDGER_COLUMNS),
+        todo=f"did you mean {near[0]!r}?" if near else "",
+    )

@@ -26,7 +26,11 @@ class Model(BaseModel):
     """Frozen, and strict about its keys."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", str_strip_whitespace=True, populate_by_name=True
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
     )
 
 
@@ -100,7 +104,7 @@ class Node(Model):
 class ModbusTcp(Model):
     """A Modbus TCP connection: one socket, one request in flight."""
 
-    type: Literal["modbus_tcp"]
+    type: Literal["modbus_tcp"] = Field(description="Kind of connection.")
     host: str = Field(description="Host name or address of the meter or gateway.")
     port: int = Field(502, ge=1, le=65535, description="TCP port.")
     timeout_s: float = Field(3.0, gt=0, le=60, description="Time to wait for one reply.")
@@ -132,7 +136,7 @@ class Tls(Model):
 class Mqtt(Model):
     """An MQTT broker: QoS 1, persistent session, acknowledged only after the data is on disk."""
 
-    type: Literal["mqtt"]
+    type: Literal["mqtt"] = Field(description="Kind of connection.")
     host: str = Field(description="Host name or address of the broker.")
     port: int = Field(1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS.")
     version: Literal["3.1.1", "5"] = Field("3.1.1", description="MQTT version.")
@@ -153,7 +157,7 @@ class Mqtt(Model):
 class Files(Model):
     """Readings that come by `kgce import`, not by a poll."""
 
-    type: Literal["files"]
+    type: Literal["files"] = Field(description="Kind of connection.")
 
 
 Connection = Annotated[ModbusTcp | Mqtt | Files, Field(discriminator="type")]
@@ -275,7 +279,7 @@ class FactorRow(Model):
     energy: str = Field(description="Energy code.")
     basis: Literal["calorific", "equivalent", "both"] = Field("both", description="Basis.")
     unit: str = Field(description="Unit that the factor is per.")
-    kgce_per_unit: float = Field(description="Coefficient to standard coal.")
+    kgce_per_unit: float = Field(ge=0, description="Coefficient to standard coal.")
     effective_from: date = Field(description="First day it holds.")
     source: str = Field(description="Where the number is from: certificate, notice, edition.")
 
@@ -343,6 +347,12 @@ class Quality(Model):
         gt=0,
         le=720,
         description="A counter that falls and jumps back within this time dipped; else it reset.",
+    )
+    overload_factor: float = Field(
+        1.2,
+        ge=1,
+        le=10,
+        description="Readings that need more than this times the rated power are not believed.",
     )
     required_coverage_ratio: float = Field(
         0.9, ge=0, le=1, description="Figures under this coverage are refused."

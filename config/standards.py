@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -107,8 +108,9 @@ class Library:
         return {code: rows[0].unit for code, rows in self._by_energy.items()}
 
     def energy_name(self, code: str, lang: str) -> str:
+        """Name of an energy in ``zh`` or ``en``, without what stands in brackets."""
         row = self._by_energy[code][0]
-        return (row.name_zh if lang == "zh" else row.name_en).split("（")[0].split(" (")[0]
+        return re.sub(r"\s*[（(].*?[)）]", "", row.name_zh if lang == "zh" else row.name_en)
 
     def factor(self, energy: str, basis: Basis, on: date) -> Factor | None:
         """The row that holds for ``energy`` on ``basis`` at the date ``on``.
@@ -140,7 +142,7 @@ class Library:
             known = self._by_energy.get(row.energy)
             added.append(
                 Factor(
-                    id=f"plant|{row.energy}|{row.effective_from}",
+                    id=f"plant|{row.energy}|{row.basis}|{row.effective_from}",
                     energy=row.energy,
                     basis=row.basis,
                     scope="plant",

@@ -10,9 +10,9 @@ from typing import Literal
 
 from config.errors import ConfigError
 
-Dimension = Literal["energy", "mass", "volume", "count"]
+Dimension = Literal["energy", "mass", "volume", "area", "count"]
 
-# unit -> (dimension, size in the dimension's base unit: kWh, kg, m3, one)
+# unit -> (dimension, size in the dimension's base unit: kWh, kg, m3, m2, one)
 AMOUNT_UNITS: dict[str, tuple[Dimension, float]] = {
     "Wh": ("energy", 1e-3),
     "kWh": ("energy", 1.0),
@@ -29,6 +29,8 @@ AMOUNT_UNITS: dict[str, tuple[Dimension, float]] = {
     "L": ("volume", 1e-3),
     "m3": ("volume", 1.0),
     "10^4 m3": ("volume", 1e4),
+    "m2": ("area", 1.0),
+    "10^4 m2": ("area", 1e4),
     "piece": ("count", 1.0),
     "10^4 piece": ("count", 1e4),
 }

@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,7 +40,7 @@ class Source:
 def read_yaml(file: Path) -> Source:
     """Parse a YAML file. Raises ConfigError for a missing file or wrong syntax."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -59,6 +60,9 @@ def read_yaml(file: Path) -> Source:
         line = mark.line + 1 if mark else 1
         problem = str(error.problem or error).split("\n", 1)[0]
         raise ConfigError(f"{file}:{line}: wrong YAML: {problem}") from error
+    except (YAMLError, ValueError) as error:  # a control character; a date such as 2026-02-30
+        problem = str(error).split("\n", 1)[0]
+        raise ConfigError(f"{file}: wrong YAML: {problem}") from error
     source = Source(file, None)
     source.data = _plain(tree, (), source)
     return source
@@ -111,9 +115,12 @@ def _problem(model: type[BaseModel], source: Source, details: Any) -> ConfigErro
         )
     if details["type"] == "missing":
         return ConfigError(f"{place}: {path[-1]!r} is missing", todo=f"add {path[-1]!r}")
+    if details["type"] == "union_tag_not_found":
+        return ConfigError(f"{place}: 'type' is missing", todo="add 'type'")
     message = details["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(given, dict | list) else f"{given!r}: "
-    return ConfigError(f"{place}: {shown}{message}")
+    shown = "" if isinstance(given, dict | list) or repr(given) in message else f"{given!r}: "
+    quotable = details["type"] == "string_type" and isinstance(given, int | float | date)
+    return ConfigError(f"{place}: {shown}{message}", todo="put it in quotes" if quotable else "")
 
 
 def _keys(model: type[BaseModel] | None) -> list[str]:
@@ -126,6 +133,8 @@ def _written_path(root: type[BaseModel], loc: KeyPath) -> tuple[KeyPath, type[Ba
     holder: type[BaseModel] | None = root
     path: list[str | int] = []
     for part in loc:
+        if part == "[key]":  # the key itself is wrong; its path is complete
+            continue
         here = _unwrap(here)
         if isinstance(here, type) and issubclass(here, BaseModel):
             holder = here
@@ -138,7 +147,7 @@ def _written_path(root: type[BaseModel], loc: KeyPath) -> tuple[KeyPath, type[Ba
             here = typing.get_args(here)[-1 if typing.get_origin(here) is dict else 0]
         elif (chosen := _tagged(here, part)) is not None:
             here = chosen
-        elif part not in ("[key]",):
+        else:
             path.append(part)
     return tuple(path), holder
 

@@ -1,1 +1,4 @@
-"""Coal equivalent, unit-product energy, comparison with norms. Pure: numbers in, numbers out."""
+"""From consumption and output to figures: coal equivalent, unit consumption, levels of norms.
+
+Numbers in, numbers out: nothing here reads or writes a file.
+"""

@@ -1,0 +1,200 @@
+"""Which energies a figure counts, and by which coefficient: one rule a numerator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import polars as pl
+
+from config.errors import ConfigError
+from config.standards import CONFIDENCES, Factor, Library, NormRow
+from config.units import conversion_factor
+from indicators.coal import UNKNOWN, Coefficient
+from indicators.norms import POWER_SUPPLY_INDICATOR
+
+# The standard that counts energy by a table of its own, and its products for which 6.1.5 takes
+# electricity at 0.21 kgoe/kWh; the others take it calorific (0.086 kgoe/kWh).
+OWN_TABLE_STANDARD = "GB 30251-2024"
+EQUIVALENT_ELECTRICITY_PRODUCTS = ("炼油", "乙烯装置")
+
+STATUSES = ("complete", "partial", "refused")
+
+
+class Asked(NamedTuple):
+    """What a coefficient is asked for.
+
+    An energy, the unit of its amounts, and the ids of the factors that its consumption row names
+    (``calorific;equivalent``): they carry the edition that held on the period's day.
+    """
+
+    energy: str
+    unit: str
+    factors: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which energies a numerator counts, and its coefficient for each [numerator per unit]."""
+
+    counts: Callable[[str], bool]
+    coefficient: Callable[[Asked], Coefficient]
+
+
+def energy_kinds(library: Library) -> dict[str, str]:
+    """Energy code to kind: fuel, electricity, heat or medium."""
+    return {factor.energy: factor.kind for factor in reversed(library.factors)}
+
+
+def calorific_rule(library: Library) -> Rule:
+    """Every energy, by the calorific factor that its consumption row names [kgce]."""
+    used = _used_factor(library)
+    return Rule(lambda _: True, lambda asked: _by(used(asked), asked.unit))
+
+
+def electricity_rule(library: Library) -> Rule:
+    """Electricity alone, as it is [kWh]."""
+    kinds = energy_kinds(library)
+    return Rule(
+        lambda energy: kinds.get(energy) == "electricity",
+        lambda asked: Coefficient(conversion_factor(asked.unit, "kWh"), "", ""),
+    )
+
+
+def coal_rule(library: Library, norm: NormRow) -> Rule:
+    """The fuels, as standard coal [kgce]: 煤耗 counts whichever fuel is burnt.
+
+    A 供电煤耗率 where heat crosses the boundary is unknown, for the fuel would have to be shared
+    between power and heat.
+    """
+    kinds, calorific = energy_kinds(library), calorific_rule(library)
+    power_supply = norm.indicator == POWER_SUPPLY_INDICATOR
+
+    def of_fuel(asked: Asked) -> Coefficient:
+        return calorific.coefficient(asked) if kinds.get(asked.energy) == "fuel" else UNKNOWN
+
+    counted = ("fuel", "heat") if power_supply else ("fuel",)
+    return Rule(lambda energy: kinds.get(energy) in counted, of_fuel)
+
+
+def own_table_rule(library: Library, norm: NormRow) -> Rule:
+    """Every energy by the table of the norm's own standard (GB 30251-2024) [kgce].
+
+    Electricity as its 6.1.5 says. Only some rows of that table are at hand; an energy without one
+    takes the plant's own factor, else it is unknown. A general factor of GB/T 2589 never stands in.
+    """
+    kinds, used = energy_kinds(library), _used_factor(library)
+    own = {factor.energy: factor for factor in library.factors if factor.scope == norm.standard}
+    calorific_power = norm.product not in EQUIVALENT_ELECTRICITY_PRODUCTS
+
+    def of_table(asked: Asked) -> Coefficient:
+        factor = used(asked)
+        if kinds.get(asked.energy) == "electricity" and calorific_power:
+            return _by(factor, asked.unit)
+        if asked.energy in own:
+            return _by(own[asked.energy], asked.unit)
+        return _by(factor, asked.unit) if factor and factor.scope == "plant" else UNKNOWN
+
+    return Rule(lambda _: True, of_table)
+
+
+def _used_factor(library: Library) -> Callable[[Asked], Factor | None]:
+    """Finds the calorific factor that a consumption row names; None where its slot is empty."""
+    by_id = {factor.id: factor for factor in library.factors}
+
+    def used(asked: Asked) -> Factor | None:
+        factor_id = asked.factors.partition(";")[0]
+        if factor_id and factor_id not in by_id:
+            raise ConfigError(
+                f"consumption of {asked.energy} was counted by the factor {factor_id!r}, which is "
+                "neither in the standards data nor in plant.yaml",
+                data="no indicator was computed",
+                todo="compute the consumption anew with the present factors",
+            )
+        return by_id.get(factor_id)
+
+    return used
+
+
+def _by(factor: Factor | None, unit: str) -> Coefficient:
+    if factor is None or factor.kgce_per_unit is None:
+        return UNKNOWN
+    size = conversion_factor(unit, factor.unit)
+    return Coefficient(factor.kgce_per_unit * size, factor.id, factor.confidence)
+
+
+def sum_periods(
+    consumption: pl.DataFrame, rule: Rule, expected: Collection[tuple[str, str]]
+) -> pl.DataFrame:
+    r"""Sum of what ``rule`` counts, by period.
+
+    .. math:: E = \sum_i E_i k_i, \quad E_l = \sum_i E_{l,i} k_i, \quad E_h = \sum_i E_{h,i} k_i
+
+    ``consumption`` holds the rows of the boundary. ``expected`` are the (node, energy) that must
+    have a row in each period; those with a row in any period of the same length are added.
+
+    Per (by, period): start_utc, end_utc, numerator, numerator_low, numerator_high [unit of the
+    rule], coverage_ratio (of the weakest row), status_rank (index in STATUSES, the worst) and
+    confidence_rank (index in CONFIDENCES, the weakest). A row without amount or coefficient, or a
+    row that is absent, makes the numerator null; a null bound makes the sum's bound null.
+    """
+    counted = _counted(consumption, rule)
+    wanted = _wanted(counted, {pair for pair in expected if rule.counts(pair[1])})
+    summed = counted.join(wanted, on="by").with_columns(
+        _whole=pl.len().over("by", "period") == pl.col("wanted")
+    )
+
+    def total(name: str) -> pl.Expr:
+        known = pl.col("_whole").all() & pl.col(name).is_not_null().all()
+        return pl.when(known).then(pl.col(name).sum())
+
+    return summed.group_by("by", "period", maintain_order=True).agg(
+        pl.col("start_utc").min(),
+        pl.col("end_utc").max(),
+        numerator=total("amount"),
+        numerator_low=total("low"),
+        numerator_high=total("high"),
+        coverage_ratio=pl.when(pl.col("_whole").all())
+        .then(pl.col("coverage_ratio").min())
+        .otherwise(0.0),
+        status_rank=pl.col("status_rank").max(),
+        confidence_rank=pl.col("confidence_rank").max(),
+    )
+
+
+def _counted(consumption: pl.DataFrame, rule: Rule) -> pl.DataFrame:
+    """The rows that the rule counts; amount, low and high in its numerator's unit."""
+    keys = ("energy_code", "unit", "factors")
+    found = []
+    for asked in map(Asked._make, consumption.select(keys).unique().iter_rows()):
+        if rule.counts(asked.energy):
+            of = rule.coefficient(asked)
+            confidence_rank = CONFIDENCES.index(of.confidence or CONFIDENCES[0])
+            found.append((*asked, of.kgce_per_unit, confidence_rank))
+    schema = {
+        **dict.fromkeys(keys, pl.String()),
+        "_per_unit": pl.Float64(),
+        "confidence_rank": pl.Int64(),
+    }
+    coefficients = pl.DataFrame(found, schema=schema, orient="row")
+    return consumption.join(coefficients, on=keys, how="inner", maintain_order="left").with_columns(
+        pl.col("amount", "low", "high") * pl.col("_per_unit"), status_rank()
+    )
+
+
+def _wanted(counted: pl.DataFrame, expected: set[tuple[str, str]]) -> pl.DataFrame:
+    """How many rows each period must have, by length of period."""
+    seen = counted.select("by", "node_id", "energy_code").unique()
+    rows = [
+        (by, len(expected | set(group.select("node_id", "energy_code").iter_rows())))
+        for (by,), group in seen.group_by("by")
+    ]
+    schema = {"by": pl.String(), "wanted": pl.Int64()}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def status_rank() -> pl.Expr:
+    """The column ``status`` as its index in STATUSES, ``status_rank``; an unknown one raises."""
+    ranks = {status: rank for rank, status in enumerate(STATUSES)}
+    return pl.col("status").replace_strict(ranks, return_dtype=pl.Int64).alias("status_rank")
