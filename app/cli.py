@@ -1,0 +1,345 @@
+"""The command line: `kgce init check run demo import refresh show status sql`.
+
+Commands are thin: they read options, call one function, and print. Heavy imports stand inside them,
+so that `kgce --help` answers at once. Exit codes: 0 done, 1 a finding or a check that fails, 2 bad
+input or configuration.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.language import Lang, default_lang
+from app.options import Format, Grain, Kind, Language, What
+
+if TYPE_CHECKING:
+    from config.site import Site
+
+app = typer.Typer(
+    name="kgce",
+    help="From factory meters to unit-product energy: kgce per tonne, with coverage and bounds.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # Rich's help screen takes longer to load than the rest of `--help`
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+PlantOption = Annotated[
+    Path, typer.Option("--plant", "-p", envvar="KGCE_PLANT", help="The plant's plant.yaml.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How data is written.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="File to write to instead of the screen.")
+]
+LangOption = Annotated[
+    Language | None, typer.Option("--lang", help="Language of the screen; default the locale's.")
+]
+DEFAULT_PLANT = Path("plant.yaml")
+
+
+def main() -> None:
+    """Entry point: runs a command; turns the errors of kgce into a message and exit code 2."""
+    from config.errors import KgceError
+
+    try:
+        app()
+    except KgceError as error:
+        _say(f"kgce: {error}")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has had enough.
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _lang(language: Language | None) -> Lang:
+    return language.value if language is not None else default_lang()
+
+
+def _site(plant: Path) -> Site:
+    from app.sites import load_site
+
+    return load_site(plant)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"kgce {version_of('kgce')}")
+        raise typer.Exit
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; existing files are kept.")],
+) -> None:
+    """Make a plant to edit: plant.yaml and the meter ledger meters.csv."""
+    from app.template import write_template
+
+    for file in write_template(folder):
+        _say(f"wrote {file}")
+    _say(f"next: edit both, then `kgce check -p {folder / 'plant.yaml'}` and `kgce run`")
+
+
+@app.command()
+def check(plant: PlantOption = DEFAULT_PLANT) -> None:
+    """Check the configuration, and say what would be read."""
+    from app.summary import summary
+
+    for line in summary(_site(plant)):
+        typer.echo(line)
+
+
+@app.command()
+def run(
+    plant: PlantOption = DEFAULT_PLANT,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    """Collect day and night: read meters, fill the lake, refresh the figures. Ends on SIGTERM."""
+    from app.daemon import run_until_signal
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for chatty in ("apscheduler", "pymodbus"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    site = _site(plant)
+    run_until_signal(
+        site, started=lambda: _say(f"collecting {site.id} into {site.storage_path}; Ctrl-C ends")
+    )
+    _say("stopped; everything read is in the lake")
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path, typer.Option("--dir", help="Folder to leave the plant, lake and figures in.")
+    ] = Path("kgce-demo"),
+    days: Annotated[int, typer.Option(min=3, max=400, help="Days of history to read.")] = 60,
+    seconds: Annotated[int, typer.Option(min=2, max=600, help="Seconds to read live.")] = 8,
+    lang: LangOption = None,
+) -> None:
+    """Meter a simulated cement plant over real sockets; check every figure against the truth."""
+    from app.demo import run_demo
+
+    raise typer.Exit(0 if run_demo(folder, days=days, seconds=seconds, lang=_lang(lang)) else 1)
+
+
+@app.command("import")
+def import_(
+    kind: Annotated[Kind, typer.Argument(help="What the files hold.")],
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.")],
+    plant: PlantOption = DEFAULT_PLANT,
+    mapping: Annotated[
+        str | None, typer.Option(help="Mapping of plant.yaml; default: the one that fits the name.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take the good rows of a file with bad ones.")
+    ] = False,
+    refresh_figures: Annotated[
+        bool, typer.Option("--refresh/--no-refresh", help="Refresh the figures afterwards.")
+    ] = True,
+    entered_by: Annotated[
+        str | None, typer.Option("--by-whom", help="Who enters it; default the system user.")
+    ] = None,
+) -> None:
+    """Take files of readings, production or statements into the lake, each once."""
+    from app import jobs
+    from app.imports import import_file
+
+    site = _site(plant)
+    lake = jobs.open_lake(site)
+    refused = 0
+    for file in files:
+        with _progress(f"importing {file.name}"):
+            done = import_file(
+                site, lake, kind, file, mapping=mapping, partial=partial, entered_by=entered_by
+            )
+        refused += done.refused
+        _say(
+            f"{file}: {done.taken} rows taken, {done.known} known already, {done.refused} refused"
+            + (f" (kept in {done.refused_file})" if done.refused_file else "")
+        )
+    if refresh_figures:
+        _refresh(site, force=False)
+    raise typer.Exit(1 if refused else 0)
+
+
+@app.command()
+def refresh(
+    plant: PlantOption = DEFAULT_PLANT,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compute even where nothing changed.")
+    ] = False,
+) -> None:
+    """Compute the figures from what is in the lake and the spool."""
+    site = _site(plant)
+    _flush(site)
+    _refresh(site, force=force)
+
+
+def _flush(site: Site) -> None:
+    from app import jobs
+
+    if not (site.storage_path / "spool.db").is_file():
+        return
+    spool = jobs.open_spool(site)
+    try:
+        jobs.flush_spool(site, spool, jobs.open_lake(site))
+    finally:
+        spool.close()
+
+
+def _refresh(site: Site, *, force: bool) -> None:
+    from app import jobs
+
+    with _progress("refreshing the figures"):
+        done = jobs.refresh(site, jobs.open_lake(site), force=force)
+    if done.skipped:
+        _say("nothing changed since the last refresh")
+        return
+    counts = ", ".join(f"{name} {rows}" for name, rows in done.rows.items())
+    changed = ", ".join(done.changed) or "nothing"
+    _say(f"rows: {counts}; changed: {changed}")
+
+
+@app.command()
+def show(
+    what: Annotated[What, typer.Argument(help="Table to show.")],
+    plant: PlantOption = DEFAULT_PLANT,
+    by: Annotated[Grain, typer.Option("--by", help="Length of the periods.")] = Grain.month,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First day (or time), in the plant's time.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Last day (whole), or the time to end at.")
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option("--only", help="One node, energy, product or meter.")
+    ] = None,
+    required_coverage_ratio: Annotated[
+        float | None,
+        typer.Option(
+            "--required-coverage",
+            min=0,
+            max=1,
+            help="Show figures from this coverage on, whatever plant.yaml demands.",
+        ),
+    ] = None,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Show figures or the data behind them."""
+    from app import jobs
+    from app.output import emit
+    from app.show import SCREEN, rows, time_bound
+    from config.tables import TABLES
+
+    site = _site(plant)
+    zone = site.plant.plant.zone
+    found = rows(
+        site,
+        jobs.open_lake(site),
+        what,
+        by=by.value,
+        start=time_bound(start, zone, end=False),
+        end=time_bound(end, zone, end=True),
+        subject=subject,
+        required_coverage_ratio=required_coverage_ratio,
+    )
+    emit(
+        found,
+        form,
+        output,
+        lang=_lang(lang),
+        table=TABLES[what.value],
+        columns=SCREEN.get(what),
+        zone=zone,
+    )
+    if found.is_empty():
+        _say("no rows: nothing was collected or imported for this yet")
+
+
+@app.command()
+def status(
+    plant: PlantOption = DEFAULT_PLANT,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Say how the collection does: connections, and expected = good + missing + dropped."""
+    from app import jobs
+    from app.output import emit
+    from app.status import status as state_of
+
+    site = _site(plant)
+    state = state_of(site, jobs.open_lake(site))
+    for line in state.lines:
+        _say(line)
+    emit(state.accounts, form, output, lang=_lang(lang), zone=site.plant.plant.zone)
+    for line in state.trouble:
+        _say(f"! {line}")
+    raise typer.Exit(1 if state.trouble else 0)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A DuckDB query over the lake's tables.")],
+    plant: PlantOption = DEFAULT_PLANT,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Ask the lake in SQL; the tables are described in docs/tables.md."""
+    from app import jobs
+    from app.ask import ask
+    from app.output import emit
+
+    site = _site(plant)
+    emit(ask(jobs.open_lake(site), query), form, output, lang=_lang(lang))
+
+
+class _progress:
+    """A line with a moving bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __enter__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._bar.start()
+        self._bar.add_task(self._text, total=None)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The two languages of what is shown on screen."""
+
+from __future__ import annotations
+
+import locale
+import os
+from typing import Literal
+
+Lang = Literal["zh", "en"]
+
+
+def default_lang() -> Lang:
+    """The locale's language: zh where it is Chinese, else en."""
+    names = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    name = next((n for n in names if n), None) or locale.getlocale()[0] or ""
+    return "zh" if name.lower().startswith(("zh", "chinese")) else "en"
+
+
+# Words of cells that are codes in the data, as a Chinese screen shows them.
+WORDS_ZH: dict[str, str] = {
+    "complete": "完整",
+    "partial": "期间不完整",
+    "refused": "数据不足",
+    "calorific": "当量值",
+    "equivalent": "等价值",
+    "physical": "实物量",
+    "unit_product_energy": "单位产品综合能耗",
+    "unit_product_electricity": "单位产品电耗",
+    "unit_product_coal": "单位产品煤耗",
+    "info": "提示",
+    "warning": "警告",
+    "error": "错误",
+    "good": "正常",
+    "up": "已连接",
+    "down": "断开",
+    "waiting": "等待",
+    "starting": "启动中",
+    "stopped": "已停止",
+}
+
+
+def word(text: str, lang: Lang) -> str:
+    return WORDS_ZH.get(text, text) if lang == "zh" else text

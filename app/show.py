@@ -1,0 +1,99 @@
+"""What `kgce show` shows: rows of a table, published or computed for the time that is asked."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from app import jobs
+from app.options import What
+from config.errors import InputError
+from config.site import Site
+from config.tables import TABLES, Table
+from pipeline.periods import By
+from storage.lake import Lake
+
+FIGURES = (What.consumption, What.indicators)
+
+# The columns that a screen has room for; files have all.
+SCREEN: dict[What, tuple[str, ...]] = {
+    What.consumption: (
+        "period", "node_id", "energy_code", "amount", "unit", "low", "high", "kgce_calorific",
+        "kgce_equivalent", "coverage_ratio", "status", "confidence",
+    ),
+    What.indicators: (
+        "period", "subject", "indicator", "value", "unit", "low", "high", "coverage_ratio",
+        "status", "standard", "level_reached", "level1", "level2", "level3",
+        "distance_level1", "distance_level1_tce_per_year", "confidence",
+    ),
+}  # fmt: skip
+
+
+def rows(
+    site: Site,
+    lake: Lake,
+    what: What,
+    *,
+    by: By,
+    start: datetime | None,
+    end: datetime | None,
+    subject: str | None = None,
+    required_coverage_ratio: float | None = None,
+) -> pl.DataFrame:
+    """Rows of the table from ``start`` (included) to ``end`` (not), in order of their key.
+
+    ``subject``: only one node or energy, product, or meter.
+    """
+    table = TABLES[what.value]
+    if what not in FIGURES:
+        found = lake.scan(table, site.id, from_utc=start, to_utc=end).collect()
+        return _only(found, subject).sort(table.key)
+    if by in jobs.PUBLISHED and required_coverage_ratio is None:
+        published = lake.scan(table, site.id, from_utc=start, to_utc=end)
+        found = published.filter(pl.col("grain") == by).collect()
+    else:
+        computed = jobs.figures(
+            site, lake, by, start=start, end=end, required_coverage_ratio=required_coverage_ratio
+        )
+        found = computed.consumption if what is What.consumption else computed.indicators
+    order = _order(site, table)
+    return _only(found, subject).sort("start_utc", *order, maintain_order=True)
+
+
+def _order(site: Site, table: Table) -> list[pl.Expr]:
+    """Subjects in the order in which plant.yaml has them."""
+    if table.name == "consumption":
+        nodes = pl.Enum(list(site.plant.nodes))
+        return [pl.col("node_id").cast(nodes, strict=False), pl.col("energy_code")]
+    products = pl.Enum(list(site.plant.products))
+    return [pl.col("subject").cast(products, strict=False), pl.col("indicator"), pl.col("norm")]
+
+
+def _only(frame: pl.DataFrame, subject: str | None) -> pl.DataFrame:
+    if subject is None:
+        return frame
+    names = ("node_id", "energy_code", "subject", "meter_id", "product_id")
+    there = [name for name in names if name in frame.columns]
+    return frame.filter(pl.any_horizontal(pl.col(name) == subject for name in there))
+
+
+def time_bound(text: str | None, zone: ZoneInfo, *, end: bool) -> datetime | None:
+    """A bound given by a person, in the plant's time: a date (the end: its whole day), or a time.
+
+    Raises InputError.
+    """
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        try:
+            given = datetime.fromisoformat(text)
+        except ValueError:
+            raise InputError(
+                f"{text!r} is no time", allowed="2026-10-05, or 2026-10-05T06:00 in plant time"
+            ) from None
+        return given if given.tzinfo else given.replace(tzinfo=zone)
+    return datetime.combine(day + timedelta(1) if end else day, time(0), zone)
