@@ -250,6 +250,11 @@ class Meter(Model):
             raise ValueError("a counter has no span_minutes")
         if self.modulus is not None and self.kind != "counter":
             raise ValueError("only a counter has a modulus")
+        if self.modulus is not None and self.rated_per_h is None:
+            raise ValueError(
+                "modulus needs rated_per_h: without it nobody can say how often the counter "
+                "rolled over while it was not read"
+            )
         return self
 
     @property

@@ -1,20 +1,20 @@
 """Readings of counters, reduced to one row for each meter and 15-minute bin.
 
-The heavy pass reads every reading once, in the order in which it was stored, without a sort. Bins
-in which something is irregular (disorder, repeats, falls, rises beyond the rated power, holes) are
-read again in a window around them, sorted, and judged by the counter's state machine.
+Each meter's readings are brought together (a radix sort by meter where storage has them mixed),
+sorted by time only where they are not, and handed to the counter's state machine. All passes run at
+array speed; what is irregular is looked at one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from pipeline.counters import SETTLED_READINGS, Event, Ints, Walk, walk
+from pipeline.counters import Event, Floats, Ints, Walk, walk
 from pipeline.rules import GRID_US, MeterRule
 
 # A bin: first and last believed reading, the amount (raw) and the holes between them, and what the
@@ -66,217 +66,63 @@ class Binned:
     events: pl.DataFrame
 
 
-def bin_counters(
-    rows: pl.LazyFrame, rules: Sequence[MeterRule], window_us: int, *, together: bool = False
-) -> Binned:
+def bin_counters(rows: pl.LazyFrame, rules: Sequence[MeterRule], window_us: int) -> Binned:
     """Bins of all counters.
 
     ``rows``: meter_id, t (microseconds UTC), value (raw), in any order, good readings only.
-    ``window_us``: how long a dip or spike may last. ``together``: each meter's readings mostly
-    stand together, as compaction leaves them; it only changes the speed.
+    ``window_us``: how long a dip or spike may last.
     """
-    bins = _heavy_pass(rows, rules, together)
-    limits = _limits(rules)
-    whole, holes, events = _regular(bins), HOLE_SCHEMA.to_frame(), EVENT_SCHEMA.to_frame()
-    flagged = pl.concat([_odd_inside(bins, limits), _odd_steps(whole, limits)])
-    judged = flagged.clear()
-    while not flagged.is_empty():
-        judged = pl.concat([judged, flagged])
-        affected = _affected(bins, judged, window_us)
-        repaired, holes, events = _repair(rows, affected, rules, window_us)
-        apart = _regular(bins.join(affected, on=("meter_id", "bin"), how="anti"))
-        whole = pl.concat([apart, repaired]).sort("meter_id", "bin")
-        # What was believed may have changed the step out of the window: then it grows.
-        flagged = _odd_steps(whole, limits).join(affected, on=("meter_id", "bin"), how="anti")
-    return Binned(whole, holes, events)
-
-
-# Meter number and bin in one integer: one such key groups much faster than two columns.
-BIN_BITS = 40
-
-
-def _heavy_pass(rows: pl.LazyFrame, rules: Sequence[MeterRule], together: bool) -> pl.DataFrame:
-    """One row for each meter and bin, with what is needed to see irregularity."""
-    meters = pl.Enum(sorted(rule.meter_id for rule in rules))
-    dt, dv = pl.col("t").diff(), pl.col("value").diff()
-    if together:
-        # A step over two meters is none: where a run of rows breaks off inside a bin, the bin
-        # has two entries, and is looked at again.
-        dt = pl.when(pl.col("meter") == pl.col("meter").shift(1)).then(dt).otherwise(None)
-    else:
-        dt, dv = dt.over("meter"), dv.over("meter")
-    inside = pl.col("t") - pl.col("dt") >= pl.col("bin") * GRID_US
-    backwards = (pl.col("dt") <= 0) | ((pl.col("dv") < 0) & pl.col("dt").is_not_null())
-    return (
-        rows.select(
-            "t",
-            "value",
-            meter=pl.col("meter_id").cast(meters).to_physical().cast(pl.Int64),
-            bin=pl.col("t") // GRID_US,
-        )
-        .with_columns(dt=dt, dv=dv)
-        .select(
-            "t",
-            "value",
-            "dv",
-            key=pl.col("meter") * 2**BIN_BITS + pl.col("bin"),
-            dt=pl.when(inside).then(pl.col("dt")),
-        )
-        .with_columns(
-            rate=pl.when(backwards).then(float("inf")).otherwise(pl.col("dv") / pl.col("dt"))
-        )
-        .group_by("key")
-        .agg(
-            t0=pl.col("t").first(),
-            t1=pl.col("t").last(),
-            v0=pl.col("value").first(),
-            v1=pl.col("value").last(),
-            entries=pl.col("dt").null_count(),
-            dt_max=pl.col("dt").max(),
-            rate_max=pl.col("rate").max(),
-        )
-        .sort("key")
-        .with_columns(
-            meter_id=(pl.col("key") // 2**BIN_BITS).cast(pl.UInt32).cat.to(meters).cast(pl.String),
-            bin=pl.col("key") % 2**BIN_BITS,
-        )
-        .collect(engine="streaming")
-    )
-
-
-def _limits(rules: Sequence[MeterRule]) -> pl.DataFrame:
-    return pl.DataFrame(
-        [(rule.meter_id, rule.rate_per_us, rule.modulus, rule.max_gap_us) for rule in rules],
-        schema={
-            "meter_id": pl.String,
-            "rate": pl.Float64,
-            "modulus": pl.Float64,
-            "max_gap_us": pl.Int64,
-        },
-        orient="row",
-    )
-
-
-def _odd_inside(bins: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
-    """(meter_id, bin) with disorder, repeats, holes or unbelievable steps between its readings."""
-    odd = (
-        (pl.col("entries") > 1)
-        | (pl.col("dt_max") > pl.col("max_gap_us"))
-        | pl.col("rate_max").is_infinite()
-        | (pl.col("rate_max") > pl.col("rate"))
-    )
-    found = bins.lazy().join(limits.lazy(), on="meter_id").filter(odd.fill_null(False))
-    return found.select("meter_id", "bin").collect()
-
-
-def _odd_steps(bins: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
-    """(meter_id, bin) entered by a step that falls, or that no meter of that rating can make."""
-    step_v = (pl.col("v0") - pl.col("v1").shift(1) + pl.col("enter_add")).over("meter_id")
-    step_t = (pl.col("t0") - pl.col("t1").shift(1)).over("meter_id")
-    rate = pl.col("rate")
-    odd = (
-        (pl.col("dt") <= 0)
-        | (pl.col("dv") < 0)
-        | (pl.col("dv") > rate * pl.col("dt"))
-        | (pl.col("dt") * rate >= pl.col("modulus"))
-    )
-    return (
-        bins.lazy()
-        .select("meter_id", "bin", "enter_code", dv=step_v, dt=step_t)
-        .join(limits.lazy(), on="meter_id")
-        .filter(odd.fill_null(False) & pl.col("enter_code").is_null())
-        .select("meter_id", "bin")
-        .collect()
-    )
-
-
-def _regular(bins: pl.DataFrame) -> pl.DataFrame:
-    return bins.select(
-        "meter_id",
-        "bin",
-        "t0",
-        "t1",
-        "v0",
-        "v1",
-        inner=pl.col("v1") - pl.col("v0"),
-        hole_us=pl.lit(0, pl.Int64),
-        enter_add=pl.lit(0.0),
-        enter_code=pl.lit(None, pl.String),
-    )
-
-
-def _affected(bins: pl.DataFrame, flagged: pl.DataFrame, window_us: int) -> pl.DataFrame:
-    """(meter_id, bin, run): the bins to judge again, in runs that are judged on their own.
-
-    All occupied bins within the window of a flagged one; where readings are sparse at least the
-    next few; and one regular bin before them, whose readings are the baseline.
-    """
-    reach = window_us // GRID_US + 1
-    here = pl.when(pl.col("flagged")).then(pl.col("bin"))
-    marked = (
-        bins.lazy()
-        .select("meter_id", "bin")
-        .join(
-            flagged.lazy().unique().with_columns(flagged=True),
-            on=("meter_id", "bin"),
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(
-            since=pl.col("bin") - here.forward_fill().over("meter_id"),
-            until=here.backward_fill().over("meter_id") - pl.col("bin"),
-            rank=here.is_not_null().cum_sum().over("meter_id"),
-        )
-        .with_columns(place=pl.int_range(pl.len()).over("meter_id", "rank"))
-        .with_columns(
-            inside=(
-                (pl.col("since") <= reach)
-                | (pl.col("until") <= reach)
-                | ((pl.col("rank") > 0) & (pl.col("place") <= SETTLED_READINGS))
-            ).fill_null(False)
-        )
-        .with_columns(marked=pl.col("inside") | pl.col("inside").shift(-1).over("meter_id"))
-        .with_columns(marked=pl.col("marked").fill_null(False) | pl.col("inside"))
-        .with_columns(run=pl.struct("meter_id", "marked").rle_id())
-    )
-    return marked.filter("marked").select("meter_id", "bin", "run").collect()
-
-
-def _repair(
-    rows: pl.LazyFrame, affected: pl.DataFrame, rules: Sequence[MeterRule], window_us: int
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    by_id = {rule.meter_id: rule for rule in rules}
-    again = (
-        rows.with_columns(bin=pl.col("t") // GRID_US)
-        .join(affected.lazy(), on=("meter_id", "bin"), maintain_order="left")
-        .with_row_index("order")
-        .collect(engine="streaming")
-        .sort("meter_id", "run", "t", "order")
-    )
-    bins: list[pl.DataFrame] = []
+    bins = [BIN_SCHEMA.to_frame()]
     holes: list[dict[str, Any]] = []
     events: list[dict[str, Any]] = []
-    for (meter_id, _), window in again.group_by(("meter_id", "run"), maintain_order=True):
-        rule = by_id[str(meter_id)]
-        t, v = window["t"].to_numpy(), window["value"].to_numpy()
-        last_of_time = np.append(np.diff(t) > 0, True)
-        events.extend(_conflicts(rule.meter_id, t, v))
-        t, v = t[last_of_time], v[last_of_time]
+    for rule, t, v in _by_meter(rows, rules):
+        t, v, conflicts = _in_order(rule.meter_id, t, v)
         walked = walk(t, v, window_us=window_us, modulus=rule.modulus, rate_per_us=rule.rate_per_us)
-        bins.append(_bins_of_walk(rule, t, v, walked))
-        holes.extend(_holes(rule, t, v, walked))
+        believed = _believed(t, v, walked)
+        bins.append(_bins(rule, believed))
+        holes.extend(_holes(rule, believed))
+        events.extend(conflicts)
         events.extend(_event(rule.meter_id, t, event) for event in walked.events)
-    return (
+    return Binned(
         pl.concat(bins),
         pl.DataFrame(holes, schema=HOLE_SCHEMA),
         pl.DataFrame(events, schema=EVENT_SCHEMA),
     )
 
 
-def _conflicts(meter_id: str, t: Ints, v: Any) -> list[dict[str, Any]]:
-    """Two values for one time: the one stored last is used, and it is said."""
-    at = np.flatnonzero((np.diff(t) == 0) & (np.diff(v) != 0))
-    return [
+def _by_meter(
+    rows: pl.LazyFrame, rules: Sequence[MeterRule]
+) -> Iterator[tuple[MeterRule, Ints, Floats]]:
+    """Times and values of each meter that has readings, as stored, in order of meter id."""
+    by_id = {rule.meter_id: rule for rule in rules}
+    meters = pl.Enum(sorted(by_id))
+    frame = rows.select(
+        "t", "value", meter=pl.col("meter_id").cast(meters).to_physical().cast(pl.UInt16)
+    ).collect(engine="streaming")
+    meter, t, v = (frame[name].to_numpy() for name in ("meter", "t", "value"))
+    if (meter[1:] < meter[:-1]).any():
+        order = np.argsort(meter, kind="stable")  # a radix sort: 16-bit keys
+        t, v = t[order], v[order]
+    counts = np.bincount(meter, minlength=len(by_id))
+    ends = np.cumsum(counts)
+    for meter_id, count, end in zip(sorted(by_id), counts, ends, strict=True):
+        if count:
+            yield by_id[meter_id], t[end - count : end], v[end - count : end]
+
+
+def _in_order(meter_id: str, t: Ints, v: Floats) -> tuple[Ints, Floats, list[dict[str, Any]]]:
+    """Sorted by time, each time once; two values for one time: the one stored last is used."""
+    finite = np.isfinite(v)
+    if not finite.all():
+        t, v = t[finite], v[finite]
+    step = np.diff(t)
+    if (step < 0).any():
+        order = np.argsort(t, kind="stable")
+        t, v = t[order], v[order]
+        step = np.diff(t)
+    if (step > 0).all():
+        return t, v, []
+    conflicts = [
         {
             "meter_id": meter_id,
             "code": "reading.conflict",
@@ -284,7 +130,85 @@ def _conflicts(meter_id: str, t: Ints, v: Any) -> list[dict[str, Any]]:
             "end_us": int(t[i]),
             "evidence": {"first_value": float(v[i]), "last_value": float(v[i + 1])},
         }
-        for i in at
+        for i in np.flatnonzero((step == 0) & (np.diff(v) != 0))
+    ]
+    last = np.append(step > 0, True)
+    return t[last], v[last], conflicts
+
+
+class _Believed(NamedTuple):
+    """The believed readings; ``codes`` of those into which nothing is booked, by index."""
+
+    t: Ints
+    v: Floats
+    add: Floats
+    codes: dict[int, str]
+
+
+def _believed(t: Ints, v: Floats, walked: Walk) -> _Believed:
+    codes = {event.last: event.code for event in walked.events if walked.cut[event.last]}
+    if walked.keep.all():
+        return _Believed(t, v, walked.add, codes)
+    kept = walked.keep
+    place = np.cumsum(kept) - 1
+    return _Believed(
+        t[kept], v[kept], walked.add[kept], {int(place[i]): code for i, code in codes.items()}
+    )
+
+
+def _apart(rule: MeterRule, believed: _Believed) -> Ints:
+    """Indices of readings whose step from the one before is a hole or a cut."""
+    far = np.flatnonzero(np.diff(believed.t) > rule.max_gap_us) + 1
+    return np.union1d(far, np.fromiter(believed.codes, np.int64, len(believed.codes)))
+
+
+def _bins(rule: MeterRule, believed: _Believed) -> pl.DataFrame:
+    t, v, add, codes = believed
+    if not len(t):
+        return BIN_SCHEMA.to_frame()
+    grid = t // GRID_US
+    first = np.flatnonzero(np.append(True, grid[1:] != grid[:-1]))
+    last = np.append(first[1:], len(t)) - 1
+    inner, hole = v[last] - v[first], np.zeros(len(first), np.int64)
+    # What is odd inside a bin; the step into a bin belongs to two bins, and is laid elsewhere.
+    for i in np.setdiff1d(np.flatnonzero(add), first):
+        inner[np.searchsorted(first, i, "right") - 1] += add[i]
+    for i in np.setdiff1d(_apart(rule, believed), first):
+        at = np.searchsorted(first, i, "right") - 1
+        inner[at] -= v[i] - v[i - 1] + add[i]
+        hole[at] += t[i] - t[i - 1]
+    entered = dict(zip(first.tolist(), range(len(first)), strict=True)) if codes else {}
+    enter_code: list[str | None] = [None] * len(first)
+    for i, code in codes.items():
+        if i in entered:
+            enter_code[entered[i]] = code
+    return pl.DataFrame(
+        {
+            "bin": grid[first],
+            "t0": t[first],
+            "t1": t[last],
+            "v0": v[first],
+            "v1": v[last],
+            "inner": inner,
+            "hole_us": hole,
+            "enter_add": add[first],
+            "enter_code": pl.Series(enter_code, dtype=pl.String),
+        }
+    ).select(pl.lit(rule.meter_id).alias("meter_id"), pl.all())
+
+
+def _holes(rule: MeterRule, believed: _Believed) -> list[dict[str, Any]]:
+    t, v, add, codes = believed
+    return [
+        {
+            "meter_id": rule.meter_id,
+            "t0": int(t[i - 1]),
+            "t1": int(t[i]),
+            "code": codes.get(int(i), "counter.gap"),
+            "amount": None if int(i) in codes else float(v[i] - v[i - 1] + add[i]),
+        }
+        for i in _apart(rule, believed)
+        if t[i - 1] // GRID_US == t[i] // GRID_US
     ]
 
 
@@ -296,57 +220,3 @@ def _event(meter_id: str, t: Ints, event: Event) -> dict[str, Any]:
         "end_us": int(t[event.last]),
         "evidence": event.evidence,
     }
-
-
-def _cut_codes(walked: Walk) -> dict[int, str]:
-    """Kept readings into which nothing is booked, and why."""
-    return {event.last: event.code for event in walked.events if walked.cut[event.last]}
-
-
-def _holes(rule: MeterRule, t: Ints, v: Any, walked: Walk) -> list[dict[str, Any]]:
-    kept = np.flatnonzero(walked.keep)
-    codes = _cut_codes(walked)
-    odd = walked.cut[kept[1:]] | (np.diff(t[kept]) > rule.max_gap_us)
-    inside = np.diff(t[kept] // GRID_US) == 0
-    return [
-        {
-            "meter_id": rule.meter_id,
-            "t0": int(t[before]),
-            "t1": int(t[after]),
-            "code": codes.get(int(after), "counter.gap"),
-            "amount": None
-            if walked.cut[after]
-            else float(v[after] - v[before] + walked.add[after]),
-        }
-        for before, after in ((kept[i], kept[i + 1]) for i in np.flatnonzero(odd & inside))
-    ]
-
-
-def _bins_of_walk(rule: MeterRule, t: Ints, v: Any, walked: Walk) -> pl.DataFrame:
-    """Bins of the believed readings of one window."""
-    kept = np.flatnonzero(walked.keep)
-    tk, vk, add, cut = t[kept], v[kept], walked.add[kept], walked.cut[kept]
-    grid = tk // GRID_US
-    first = np.flatnonzero(np.append(True, np.diff(grid) > 0))
-    last = np.append(first[1:], len(kept)) - 1
-    dt = np.diff(tk, prepend=tk[0])
-    apart = cut | (dt > rule.max_gap_us)
-    amount = np.where(apart, 0.0, np.diff(vk, prepend=vk[0]) + add)
-    hole = np.where(apart, dt, 0)
-    amount[first], hole[first] = 0.0, 0  # the step into a bin belongs to two bins
-    codes = _cut_codes(walked)
-    return pl.DataFrame(
-        {
-            "meter_id": [rule.meter_id] * len(first),
-            "bin": grid[first],
-            "t0": tk[first],
-            "t1": tk[last],
-            "v0": vk[first],
-            "v1": vk[last],
-            "inner": np.add.reduceat(amount, first),
-            "hole_us": np.add.reduceat(hole, first),
-            "enter_add": add[first],
-            "enter_code": [codes.get(int(i)) for i in kept[first]],
-        },
-        schema=BIN_SCHEMA,
-    )

@@ -65,8 +65,8 @@ def walk(
     """Walk over one counter's readings.
 
     ``t`` microseconds, strictly rising; ``v`` values in the counter's unit; ``window_us`` how long
-    a dip or spike may last; ``rate_per_us`` the fastest believable rate. The first reading is the
-    baseline. Pure; the inputs are not changed.
+    a dip or spike may last; ``rate_per_us`` the fastest believable rate, without which a ``modulus``
+    is of no use. The first reading is the baseline. Pure; the inputs are not changed.
     """
     return _Machine(t, v, window_us, modulus, rate_per_us).run()
 
@@ -209,13 +209,10 @@ class _Machine:
         return None
 
     def _rolled_over(self, prev: int, k: int) -> bool:
-        if self.modulus is None or self.v[prev] >= self.modulus:
+        if self.modulus is None or self.rate is None or self.v[prev] >= self.modulus:
             return False
         step = self.v[k] + self.modulus - self.v[prev]
-        if self.rate is not None:
-            since = self.t[k] - self.t[self.changed]
-            return bool(step <= self.rate * since + self.quantum)
-        return bool(step <= 0.1 * self.modulus)
+        return bool(step <= self.rate * (self.t[k] - self.t[self.changed]) + self.quantum)
 
     def _settle(self, prev: int, k: int, settled: str, unsettled: str) -> int:
         """Cut before ``k`` where a regular climbing run follows; else discard ``k``."""

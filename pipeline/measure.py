@@ -44,11 +44,11 @@ def measure(
     rules' meters and quantities enter. ``window_us``: how long a dip or spike may last. The result
     does not depend on the order of the readings, nor on readings that come twice.
     """
-    rows, together = _good_rows(readings, rules)
+    rows = _good_rows(readings, rules)
     parts: list[Pieces] = []
     events = [EVENT_SCHEMA.to_frame()]
     if counters := [rule for rule in rules if rule.kind == "counter"]:
-        binned = bin_counters(_only(rows, counters, rules), counters, window_us, together=together)
+        binned = bin_counters(_only(rows, counters, rules), counters, window_us)
         parts.append(counter_pieces(binned.bins, binned.holes, counters))
         events.append(binned.events)
     if gauges := [rule for rule in rules if rule.kind == "gauge" and not rule.span_us]:
@@ -62,33 +62,16 @@ def measure(
     return Measured(intervals, gaps, findings_of(pl.concat(events), plant_id))
 
 
-# From this many rows a run on, storage keeps each meter's readings together.
-TOGETHER_ROWS = 1000
-
-
-def _good_rows(readings: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[pl.LazyFrame, bool]:
-    """meter_id, t, value of good readings whose quantity is the one that the ledger names.
-
-    The second is whether each meter's rows mostly stand together.
-    """
+def _good_rows(readings: pl.LazyFrame, rules: Sequence[MeterRule]) -> pl.LazyFrame:
+    """meter_id, t, value of good readings whose quantity is the one that the ledger names."""
     key = ("meter_id", "quantity")
-    new_run = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in key)
-    runs = (
-        readings.select(key)
-        .with_row_index("row")
-        .filter(new_run)
-        .group_by(key)
-        .agg(runs=pl.len(), last=pl.col("row").max())
-        .collect(engine="streaming")
-    )
-    rows = runs.select(pl.col("last").max()).item() or 0
-    together = rows >= TOGETHER_ROWS * (runs["runs"].sum() - 1)
+    changes = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in key)
+    present = readings.select(key).filter(changes).unique().collect(engine="streaming")
     good = readings.filter(pl.col("status") == "good")
-    wanted = {(rule.meter_id, rule.quantity) for rule in rules}
-    if not set(runs.select(key).iter_rows()) <= wanted:
+    if not set(present.iter_rows()) <= {(rule.meter_id, rule.quantity) for rule in rules}:
         mine = rule_frame(rules).select(key)
         good = good.join(mine, on=key, how="semi", maintain_order="left")
-    return good.select("meter_id", "value", t=pl.col("time_utc").to_physical()), together
+    return good.select("meter_id", "value", t=pl.col("time_utc").to_physical())
 
 
 def _only(

@@ -18,7 +18,7 @@ By = Literal["15min", "hour", "day", "month", "year"]
 BYS: tuple[By, ...] = get_args(By)
 PERIOD_SCHEMA = pl.Schema(
     {
-        "by": pl.String(),
+        "grain": pl.String(),
         "period": pl.String(),
         "start_utc": pl.Datetime("us", "UTC"),
         "end_utc": pl.Datetime("us", "UTC"),

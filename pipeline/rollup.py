@@ -10,7 +10,7 @@ from pipeline.grid import portion, sum_or_null
 from pipeline.pieces import is_covered
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
 
-METER_PERIOD_KEY = ("meter_id", "by", "period", "start_utc", "end_utc", "whole")
+METER_PERIOD_KEY = ("meter_id", "grain", "period", "start_utc", "end_utc", "whole")
 FIGURES = ("amount", "low", "high", "coverage_ratio")
 
 
@@ -120,7 +120,9 @@ def node_consumption(by_meter: pl.DataFrame, weights: pl.DataFrame) -> pl.DataFr
             low=pl.when(plus).then(pl.col("low")).otherwise(-pl.col("high")),
             high=pl.when(plus).then(pl.col("high")).otherwise(-pl.col("low")),
         )
-        .group_by("node_id", "energy_code", "by", "period", "start_utc", "end_utc", "whole", "unit")
+        .group_by(
+            "node_id", "energy_code", "grain", "period", "start_utc", "end_utc", "whole", "unit"
+        )
         .agg(
             *(sum_or_null(name).alias(name) for name in ("amount", "low", "high")),
             coverage_ratio=pl.col("coverage_ratio").min(),
@@ -157,7 +159,7 @@ def product_output(
     )
     both = pl.concat([metered, _typed_output(typed, periods)], how="vertical_relaxed")
     return (
-        both.group_by("product_id", "by", "period", "start_utc", "end_utc", "whole", "unit")
+        both.group_by("product_id", "grain", "period", "start_utc", "end_utc", "whole", "unit")
         .agg(
             *(sum_or_null(name).alias(name) for name in ("quantity", "low", "high")),
             coverage_ratio=pl.col("coverage_ratio").min(),
@@ -187,7 +189,7 @@ def _typed_output(typed: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
             sure=pl.when(inside).then(pl.col("qualified_quantity")).otherwise(0.0),
         )
         .group_by(
-            "product_id", "by", "period", "period_start_utc", "period_end_utc", "whole", "unit"
+            "product_id", "grain", "period", "period_start_utc", "period_end_utc", "whole", "unit"
         )
         .agg(
             quantity=pl.col("part").sum(),

@@ -95,7 +95,7 @@ def faulted_streams(draw: st.DrawFn) -> Stream:
     if draw(st.booleans()):
         shown = draw(st.permutations(shown))
         faults.append("disorder")
-    known_rate = draw(st.booleans())
+    known_rate = modulus is not None or draw(st.booleans())
     rule = counter(
         max_gap_us=3 * interval_us,
         modulus=modulus,
