@@ -1,0 +1,30 @@
+"""Trouble that is logged when it begins and when it ends, not at each poll."""
+
+from __future__ import annotations
+
+import logging
+
+from collectors.base import GOOD
+
+
+class Changes:
+    """Remembers the state of each subject, and logs a line when it changes.
+
+    A subject that was never noted counts as good. Subjects come from the configuration, so that
+    what is remembered stays bounded.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._states: dict[str, str] = {}
+
+    def note(self, subject: str, state: str, detail: str = "") -> None:
+        """``subject`` is now in ``state``; ``detail`` says more and is logged only on a change."""
+        before = self._states.get(subject, GOOD)
+        if state == before:
+            return
+        self._states[subject] = state
+        if state == GOOD:
+            self._logger.info("%s: good again, after %s", subject, before)
+        else:
+            self._logger.warning("%s: %s%s", subject, state, detail and f": {detail}")

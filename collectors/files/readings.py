@@ -1,0 +1,186 @@
+"""Readings from files: one meter a column (wide), or one reading a line (long)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from collectors.base import GOOD
+from collectors.files.table import LINE, TEXT, ReadFile, read_table, refused_frame
+from collectors.files.times import utc_times
+from config.errors import InputError
+from config.models import ImportMapping, Meter
+from config.site import Site
+from config.tables import READINGS
+
+MISSING = "missing"
+_TIME, _REASON, _METER = "\0time", "\0reason", "\0meter"
+_CELL, _NUMBER, _NONE, _FIRST = "\0cell", "\0number", "\0none", "\0first"
+
+
+def read_readings(
+    file: Path, mapping: ImportMapping, site: Site, *, now: datetime | None = None
+) -> ReadFile:
+    """Read ``file`` as ``mapping`` says, into the readings table's columns.
+
+    A cell that stands for no value is a row with status ``missing``. Refused is a line of a wrong
+    number of columns or a wrong time, a cell that is no finite number, an unknown meter, and the
+    second reading of a meter at one time. ``now``: the time of receipt, default the machine's.
+
+    Raises InputError for a file that cannot be read or has not the mapping's columns, and for
+    stamps that mark the start of a span where the ledger states no span.
+    """
+    wanted = [*mapping.time.columns, *mapping.values.values()]
+    if mapping.meter_column is not None and mapping.value_column is not None:
+        wanted += [mapping.meter_column, mapping.value_column]
+    table = read_table(file, wanted, delimiter=mapping.delimiter)
+    rows, refused = _with_time(table.rows, mapping, site)
+    parts = list(_long(rows, mapping, site) if mapping.meter_column else _wide(rows, mapping, site))
+    read = _without_repeats(_Part.joined(parts))
+    received = now or datetime.now(UTC)
+    return ReadFile(
+        _in_schema(read.rows, site, file.name, received),
+        pl.concat([table.refused, refused, read.refused]).sort("line"),
+        table.digest,
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows (LINE, TEXT, _METER, _TIME, _NUMBER: null is missing) and refused lines."""
+
+    rows: pl.DataFrame
+    refused: pl.DataFrame
+
+    @staticmethod
+    def joined(parts: Iterable[_Part]) -> _Part:
+        parts = list(parts)
+        return _Part(
+            pl.concat([part.rows for part in parts]), pl.concat([part.refused for part in parts])
+        )
+
+
+def _with_time(
+    rows: pl.DataFrame, mapping: ImportMapping, site: Site
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    times = utc_times(rows, mapping.time, site.plant.plant.timezone)
+    timed = rows.with_columns(times["time_utc"].alias(_TIME), times["reason"].alias(_REASON))
+    wrong = timed.filter(pl.col(_REASON).is_not_null())
+    return timed.filter(pl.col(_REASON).is_null()), refused_frame(wrong, pl.col(_REASON))
+
+
+def _wide(rows: pl.DataFrame, mapping: ImportMapping, site: Site) -> Iterator[_Part]:
+    for meter_id, column in mapping.values.items():
+        meter = site.plant.meters.get(meter_id)
+        if meter is None:
+            raise InputError(
+                f"column {column!r} is for meter {meter_id!r}, which is not in the ledger",
+                allowed=", ".join(site.plant.meters),
+                data="nothing was imported",
+            )
+        cells = rows.select(
+            LINE,
+            TEXT,
+            pl.lit(meter_id).alias(_METER),
+            (pl.col(_TIME) + _span(mapping, meter)).alias(_TIME),
+            pl.col(column).alias(_CELL),
+        )
+        yield _numbers(cells, mapping, f"column {column!r}: ")
+
+
+def _long(rows: pl.DataFrame, mapping: ImportMapping, site: Site) -> Iterator[_Part]:
+    assert mapping.meter_column is not None
+    assert mapping.value_column is not None
+    named = rows.select(
+        LINE,
+        TEXT,
+        pl.col(mapping.meter_column).cast(pl.String()).str.strip_chars().alias(_METER),
+        _TIME,
+        pl.col(mapping.value_column).alias(_CELL),
+    )
+    known = pl.col(_METER).is_in(list(site.plant.meters)).fill_null(False)
+    unknown = named.filter(~known)
+    reason = pl.format("unknown meter {}", pl.col(_METER).fill_null("(none)"))
+    good = named.filter(known)
+    spans = {
+        meter_id: _span(mapping, site.plant.meters[meter_id]) for meter_id in good[_METER].unique()
+    }
+    if mapping.time.label == "start" and spans:
+        span = pl.col(_METER).replace_strict(spans, return_dtype=pl.Duration("us"))
+        good = good.with_columns(pl.col(_TIME) + span)
+    part = _numbers(good, mapping, "")
+    yield _Part(part.rows, pl.concat([refused_frame(unknown, reason), part.refused]))
+
+
+def _span(mapping: ImportMapping, meter: Meter) -> pl.Expr:
+    """What is added to a stamp so that it marks the end of what the reading stands for."""
+    if mapping.time.label != "start":
+        return pl.lit(timedelta(), pl.Duration("us"))
+    if meter.span_minutes is None:
+        raise InputError(
+            f"label: start, but meter {meter.meter_id!r} states no span_minutes",
+            allowed="a stamp can mark the start of a span only where the ledger states the span",
+            data="nothing was imported",
+            todo="state span_minutes, or label the stamps end or instant",
+        )
+    return pl.lit(timedelta(minutes=meter.span_minutes), pl.Duration("us"))
+
+
+def _numbers(cells: pl.DataFrame, mapping: ImportMapping, place: str) -> _Part:
+    """_CELL read as _NUMBER. ``place`` goes before the reason of what is refused."""
+    typed = cells.schema[_CELL].is_numeric()
+    if typed:
+        number = pl.col(_CELL).cast(pl.Float64())
+        missing = pl.col(_CELL).is_null() | (number.is_nan() & ("NaN" in mapping.missing))
+    else:
+        text = pl.col(_CELL).cast(pl.String()).str.strip_chars()
+        number = text.cast(pl.Float64(), strict=False)
+        missing = text.is_null() | text.is_in([word.strip() for word in mapping.missing])
+    cells = cells.with_columns(
+        pl.when(~missing).then(number).alias(_NUMBER), missing.fill_null(True).alias(_NONE)
+    )
+    right = pl.col(_NONE) | pl.col(_NUMBER).is_finite().fill_null(False)
+    written = pl.col(_CELL).cast(pl.String())
+    reason = (
+        pl.when(pl.col(_NUMBER).is_null())
+        .then(pl.format("{}{} is not a number", pl.lit(place), written))
+        .otherwise(pl.format("{}{} is not finite", pl.lit(place), written))
+    )
+    return _Part(
+        cells.filter(right).select(LINE, TEXT, _METER, _TIME, _NUMBER),
+        refused_frame(cells.filter(~right), reason),
+    )
+
+
+def _without_repeats(part: _Part) -> _Part:
+    """The first reading of a meter at a time stands; a later one is refused."""
+    key = [_METER, _TIME]
+    if not part.rows.select(pl.struct(key).is_duplicated().any()).item():
+        return part
+    first = part.rows.sort(LINE).with_columns(pl.col(LINE).first().over(key).alias(_FIRST))
+    repeats = first.filter(pl.col(LINE) != pl.col(_FIRST))
+    reason = pl.format("meter {}: repeats the time of line {}", _METER, _FIRST)
+    return _Part(
+        first.filter(pl.col(LINE) == pl.col(_FIRST)).drop(_FIRST),
+        pl.concat([part.refused, refused_frame(repeats, reason)]),
+    )
+
+
+def _in_schema(rows: pl.DataFrame, site: Site, source: str, received: datetime) -> pl.DataFrame:
+    quantities = {meter_id: m.quantity_name for meter_id, m in site.plant.meters.items()}
+    good = pl.col(_NUMBER).is_not_null()
+    return rows.select(
+        plant_id=pl.lit(site.id),
+        meter_id=pl.col(_METER),
+        quantity=pl.col(_METER).replace_strict(quantities, return_dtype=pl.String()),
+        time_utc=pl.col(_TIME),
+        value=pl.col(_NUMBER),
+        status=pl.when(good).then(pl.lit(GOOD)).otherwise(pl.lit(MISSING)),
+        source=pl.lit(source),
+        received_utc=pl.lit(received),
+        sequence=pl.lit(None),
+    ).cast(READINGS.polars_schema())

@@ -1,0 +1,290 @@
+"""Reads the meters that publish to one MQTT broker.
+
+QoS 1, a persistent session, and an acknowledgement only once the readings are on disk: whatever the
+broker has not been told of, it sends again. Statuses besides ``good``:
+
+    bad_payload     the message cannot be read for the meter; its time is that of arrival
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from paho.mqtt.client import DisconnectFlags, MQTTMessage, error_string
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.reasoncodes import ReasonCode
+
+from collectors.base import GOOD, Clock, Health, Sink, WallClock
+from collectors.changes import Changes
+from collectors.deliveries import Deliveries
+from collectors.mqtt_client import make_client
+from collectors.payload import Payload
+from collectors.topics import MeterTopic, mqtt_connection, topics
+from config.site import Site
+from config.tables import Reading
+
+log = logging.getLogger("kgce.collectors.mqtt")
+
+BAD_PAYLOAD = "bad_payload"
+MOST_HELD = 1000  # messages that wait for a full sink; then the network thread itself waits
+TOPICS_PER_SUBSCRIBE = 8  # some brokers take no more
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0  # before a new attempt to connect
+STEADY_S = 10.0  # a connection that lasted so long ends a series of failures
+LOOP_S = 0.2  # how soon a stop is noticed
+FULL_SINK_S = 0.05  # how soon a full sink is tried again
+STOP_S = 10.0
+
+
+class MqttCollector:
+    """Takes the messages of one broker, on a thread of its own that alone touches the socket."""
+
+    def __init__(
+        self, site: Site, connection_id: str, sink: Sink, clock: Clock | None = None
+    ) -> None:
+        """Raises ConfigError for topics, paths or files that cannot be used."""
+        settings = mqtt_connection(site, connection_id)
+        self._topics = topics(site, connection_id)
+        self._id = connection_id
+        self._peer = f"{settings.host}:{settings.port}"
+        self._clock: Clock = clock or WallClock()
+        self._client = make_client(site, connection_id, settings, MOST_HELD)
+        self._set_callbacks()
+        self._stopping = threading.Event()
+        self._subscribing: dict[int, list[str]] = {}
+        self._refused: list[str] = []
+        self._connected = False
+        self._why_lost = self._fault = ""
+        self._changes = Changes(log)
+        self.health = Health(connection_id)
+        # paho's ack only queues a packet and wakes the thread in loop(): any thread may call it.
+        self._deliveries = Deliveries(sink, self._client.ack, self.health, self._changes)
+
+    async def run(self) -> None:
+        """Take messages until cancelled. The broker keeps the session and queues for it."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+
+        def serve() -> None:
+            try:
+                self._serve()
+            finally:
+                with suppress(RuntimeError):  # the event loop is closed already
+                    loop.call_soon_threadsafe(ended.set)
+
+        self._stopping.clear()
+        thread = threading.Thread(target=serve, name=f"mqtt-{self._id}", daemon=True)
+        thread.start()
+        try:
+            await ended.wait()
+        finally:
+            self._stopping.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await ended.wait()
+            self.health.state = "stopped"
+
+    # Everything below runs on the collector's own thread.
+
+    def _serve(self) -> None:
+        wait_s = FIRST_WAIT_S
+        while not self._stopping.is_set():
+            since_s = time.monotonic()
+            why = self._serve_connection()
+            if self._stopping.is_set():
+                break
+            self._set_health("down", why)
+            # A connection that ends at once, as when two clients share an id, is no success.
+            if time.monotonic() - since_s > STEADY_S:
+                wait_s = FIRST_WAIT_S
+            self._wait(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        self._leave()
+
+    def _wait(self, wait_s: float) -> None:
+        until_s = time.monotonic() + wait_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._stopping.wait(min(left_s, FULL_SINK_S) if self._deliveries else left_s):
+                return
+            self._offer_held()
+
+    def _serve_connection(self) -> str:
+        """Connect and take messages until the connection ends. Returns why it ended."""
+        self._deliveries.begin_connection()
+        self._connected, self._why_lost, self._fault = False, "", ""
+        try:
+            self._client.reconnect()
+            while not self._stopping.is_set():
+                rc = self._client.loop(FULL_SINK_S if self._deliveries else LOOP_S)
+                self._offer_held()
+                if self._fault:
+                    return self._fault
+                if rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    return self._why_lost or error_string(rc)
+                if self._deliveries.forget_overdue():
+                    return "the spool has not confirmed what it took; the broker sends it again"
+        except Exception as error:
+            # OSError and ssl.SSLError when connecting; whatever a hostile broker makes paho raise.
+            return f"{type(error).__name__}: {error}"
+        return "stopped"
+
+    def _leave(self) -> None:
+        """Say goodbye, so that the broker needs not wait for the keep-alive to pass."""
+        self._offer_held()
+        if lost := self._deliveries.held_qos0:
+            log.warning("%s: the sink is full; %d messages of QoS 0 are lost", self._id, lost)
+        self._deliveries.forget_held()
+        try:
+            self._client.disconnect()
+            deadline_s = time.monotonic() + STOP_S / 2
+            while time.monotonic() < deadline_s:
+                if self._client.loop(FULL_SINK_S) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    break
+        except Exception as error:
+            log.debug("%s: while disconnecting: %s", self._id, error)
+        self._deliveries.begin_connection()  # which may never be; nothing is acknowledged now
+        # paho closes its own pair of wake-up sockets only when it is garbage.
+        self._client._reset_sockets()
+
+    def _set_health(self, state: str, detail: str = "") -> None:
+        self.health.state, self.health.detail = state, detail
+        up = state in ("up", "waiting")
+        self._changes.note(f"{self._id} ({self._peer})", GOOD if up else detail or state)
+
+    def _set_callbacks(self) -> None:
+        """An exception in one would go through paho and leave it in any state: none gets out."""
+
+        def guarded(react: Callable[..., None], *arguments: object) -> None:
+            try:
+                react(*arguments)
+            except Exception as error:
+                log.debug("%s: in a callback", self._id, exc_info=True)
+                self._fault = f"{type(error).__name__}: {error}"
+
+        client = self._client
+        client.on_connect = lambda _c, _u, _flags, reason, _p: guarded(self._on_connect, reason)
+        client.on_subscribe = lambda _c, _u, mid, reasons, _p: guarded(
+            self._on_subscribe, mid, reasons
+        )
+        client.on_disconnect = lambda _c, _u, flags, reason, _p: guarded(
+            self._on_disconnect, flags, reason
+        )
+        client.on_message = lambda _c, _u, message: guarded(self._take, message)
+
+    def _on_connect(self, reason: ReasonCode) -> None:
+        if reason.is_failure:
+            self._why_lost = f"the broker refused the connection: {reason}"
+            return
+        self._connected = True
+        self._subscribing, self._refused = {}, []
+        filters = self._topics.filters
+        for start in range(0, len(filters), TOPICS_PER_SUBSCRIBE):
+            some = list(filters[start : start + TOPICS_PER_SUBSCRIBE])
+            _rc, mid = self._client.subscribe([(topic, 1) for topic in some])
+            if mid is not None:
+                self._subscribing[mid] = some
+        if not filters:
+            self._set_up()
+
+    def _on_subscribe(self, mid: int, reasons: list[ReasonCode]) -> None:
+        for topic, reason in zip(self._subscribing.pop(mid, []), reasons, strict=False):
+            if reason.is_failure:
+                self._refused.append(topic)
+            state = "refused" if reason.is_failure else GOOD
+            self._changes.note(f"{self._id}: subscription to {topic}", state, str(reason))
+        if not self._subscribing:
+            self._set_up()
+
+    def _set_up(self) -> None:
+        filters = self._topics.filters
+        if not filters:
+            self._set_health("up", "no meters")
+        elif not self._refused:
+            self._set_health("up")
+        else:
+            state = "up" if len(self._refused) < len(filters) else "down"
+            self._set_health(state, f"subscription refused: {', '.join(self._refused)}")
+
+    def _on_disconnect(self, flags: DisconnectFlags, reason: ReasonCode) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._why_lost = f"the broker ended the connection: {reason}"
+        elif self._why_lost:
+            return  # the reason is known better
+        elif not self._connected:
+            self._why_lost = "the broker hung up without an answer"
+        elif str(reason) == "Keep alive timeout":
+            self._why_lost = "no sign of life from the broker"
+        else:
+            self._why_lost = "the connection was lost"
+
+    def _take(self, message: MQTTMessage) -> None:
+        if self._deliveries.recognise(message):
+            return
+        self._deliveries.add(message, self._readings(message))
+        while len(self._deliveries) >= MOST_HELD and not self._stopping.wait(FULL_SINK_S):
+            self._offer_held()
+
+    def _offer_held(self) -> None:
+        if self._deliveries.offer():
+            if self.health.state == "waiting":
+                self._set_up()
+        elif self.health.state == "up":
+            self._set_health("waiting", "the spool is full or cannot write")
+
+    def _readings(self, message: MQTTMessage) -> list[Reading]:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._changes.note(f"{self._id}: topics", "unreadable", "a topic is not UTF-8")
+            return []
+        arrived_us, received_us = self._clock.now_us(), time.time_ns() // 1000
+        payload = Payload(bytes(message.payload))
+        readings: list[Reading] = []
+        meters = self._topics.meters_of(topic)
+        if not meters:
+            # From a subscription of an earlier configuration, which the session still holds.
+            self._changes.note(f"{self._id}: messages of no meter", "passed over", topic)
+        for meter in meters:
+            if message.retain and not meter.has_own_time:
+                # Kept by the broker since nobody knows when: stamped with now it would be a lie.
+                log.debug("%s: retained message on %s has no time", meter.meter_id, topic)
+                continue
+            readings += self._readings_of(meter, payload, arrived_us, received_us)
+        return readings
+
+    def _readings_of(
+        self, meter: MeterTopic, payload: Payload, arrived_us: int, received_us: int
+    ) -> list[Reading]:
+        samples, error = meter.format.read(payload)
+        self._changes.note(
+            f"meter {meter.meter_id}", BAD_PAYLOAD if error else GOOD, str(error or "")
+        )
+        readings = [
+            Reading(
+                meter.meter_id,
+                meter.quantity,
+                arrived_us if sample.time_us is None else sample.time_us,
+                sample.value,
+                GOOD,
+                self._id,
+                received_us,
+            )
+            for sample in samples
+        ]
+        if error is not None:
+            readings.append(
+                Reading(
+                    meter.meter_id,
+                    meter.quantity,
+                    arrived_us,
+                    None,
+                    BAD_PAYLOAD,
+                    self._id,
+                    received_us,
+                )
+            )
+        return readings

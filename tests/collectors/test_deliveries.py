@@ -1,0 +1,160 @@
+"""Messages between the broker and the disk."""
+
+from __future__ import annotations
+
+import threading
+
+from paho.mqtt.client import MQTTMessage
+
+from collectors import deliveries
+from collectors.base import Health
+from collectors.changes import Changes
+from collectors.deliveries import Deliveries
+from collectors.memory import MemorySink
+from config.tables import Reading
+from tests.collectors.waiting import WithholdingSink
+
+
+def message(mid: int, payload: str = "1", *, dup: bool = False, qos: int = 1) -> MQTTMessage:
+    made = MQTTMessage(mid, b"t")
+    made.payload, made.dup, made.qos = payload.encode(), dup, qos
+    return made
+
+
+def reading(status: str = "good") -> Reading:
+    return Reading("m", "value", 7, 1.0 if status == "good" else None, status, "broker", 7)
+
+
+class Desk:
+    """Deliveries over a sink, and what was acknowledged."""
+
+    def __init__(self, sink: MemorySink | WithholdingSink) -> None:
+        self.acknowledged: list[tuple[int, int]] = []
+        self.health = Health("broker")
+        self.deliveries = Deliveries(
+            sink,
+            lambda mid, qos: self.acknowledged.append((mid, qos)),
+            self.health,
+            Changes(deliveries.log),
+        )
+        self.deliveries.begin_connection()
+
+
+def test_acknowledged_when_durable_and_not_before() -> None:
+    sink = WithholdingSink()
+    desk = Desk(sink)
+    desk.deliveries.add(message(1), [reading(), reading("bad_payload")])
+    assert (desk.health.good, desk.health.dropped, desk.health.last_good_us) == (1, 1, 7)
+    assert desk.acknowledged == []
+    sink.become_durable()
+    assert desk.acknowledged == [(1, 1)]
+
+
+def test_a_message_without_readings_is_acknowledged_at_once() -> None:
+    desk = Desk(WithholdingSink())
+    desk.deliveries.add(message(1), [])
+    assert desk.acknowledged == [(1, 1)]
+
+
+def test_nothing_of_an_earlier_connection_is_acknowledged() -> None:
+    """Message id 1 may be that of another message by then."""
+    sink = WithholdingSink()
+    desk = Desk(sink)
+    desk.deliveries.add(message(1), [reading()])
+    desk.deliveries.begin_connection()
+    sink.become_durable()
+    assert desk.acknowledged == []
+
+
+def test_a_message_that_comes_again_while_the_sink_has_it() -> None:
+    sink = WithholdingSink()
+    desk = Desk(sink)
+    desk.deliveries.add(message(1), [reading()])
+    desk.deliveries.begin_connection()
+    assert desk.deliveries.recognise(message(1, dup=True))
+    sink.become_durable()
+    assert desk.acknowledged == [(1, 1)]
+    assert len(sink.readings) == 1
+
+
+def test_a_message_that_comes_again_while_it_is_held() -> None:
+    sink = MemorySink(capacity=0)
+    desk = Desk(sink)
+    desk.deliveries.add(message(1), [reading()])
+    assert len(desk.deliveries) == 1
+    desk.deliveries.begin_connection()
+    assert desk.deliveries.recognise(message(1, dup=True))
+    sink.capacity = None
+    assert desk.deliveries.offer()
+    assert desk.acknowledged == [(1, 1)]
+    assert len(sink.readings) == 1
+
+
+def test_messages_that_are_not_the_same() -> None:
+    desk = Desk(WithholdingSink())
+    desk.deliveries.add(message(1), [reading()])
+    assert not desk.deliveries.recognise(message(1))  # not marked as sent again
+    assert not desk.deliveries.recognise(message(2, dup=True))
+    assert not desk.deliveries.recognise(message(1, "2", dup=True))
+
+
+def test_one_confirmation_is_one_acknowledgement() -> None:
+    """A sink that confirms twice must not acknowledge the message that has the id next."""
+
+    class Twice(MemorySink):
+        def offer(self, readings, on_durable=None):  # type: ignore[no-untyped-def]
+            on_durable()
+            on_durable()
+            return True
+
+    desk = Desk(Twice())
+    desk.deliveries.add(message(1), [reading()])
+    assert desk.acknowledged == [(1, 1)]
+
+
+def test_the_order_is_kept_over_a_full_sink() -> None:
+    sink = MemorySink(capacity=1)
+    desk = Desk(sink)
+    for mid in range(1, 4):
+        desk.deliveries.add(message(mid), [reading()._replace(time_us=mid)])
+    assert desk.acknowledged == [(1, 1)]
+    assert not desk.deliveries.offer()
+    sink.capacity = None
+    assert desk.deliveries.offer()
+    assert desk.acknowledged == [(1, 1), (2, 1), (3, 1)]
+    assert [one.time_us for one in sink.readings] == [1, 2, 3]
+
+
+def test_what_a_sink_never_confirmed(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(deliveries, "DURABLE_WITHIN_S", -1.0)
+    sink = WithholdingSink()
+    desk = Desk(sink)
+    assert not desk.deliveries.forget_overdue()
+    desk.deliveries.add(message(1), [reading()])
+    assert desk.deliveries.forget_overdue()
+    assert not desk.deliveries.forget_overdue()
+    desk.deliveries.begin_connection()
+    assert not desk.deliveries.recognise(message(1, dup=True))  # it is taken anew
+
+
+def test_messages_of_qos_0_that_are_held() -> None:
+    desk = Desk(MemorySink(capacity=0))
+    desk.deliveries.add(message(0, qos=0), [reading()])
+    desk.deliveries.add(message(1), [reading()])
+    assert (desk.deliveries.held_qos0, len(desk.deliveries)) == (1, 2)
+    desk.deliveries.forget_held()
+    assert len(desk.deliveries) == 0
+
+
+def test_confirmations_from_many_threads() -> None:
+    sink = WithholdingSink()
+    desk = Desk(sink)
+    for mid in range(1, 201):
+        desk.deliveries.add(message(mid), [reading()])
+    callbacks, sink._callbacks = sink._callbacks, []
+    threads = [threading.Thread(target=callback) for callback in callbacks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(desk.acknowledged) == [(mid, 1) for mid in range(1, 201)]
