@@ -1,0 +1,279 @@
+"""The spool's file: one SQLite database, how it is opened, locked and shared by threads.
+
+SQLite in WAL mode with ``synchronous=FULL``: a transaction that has been committed outlives the
+process and the power. One connection per open file, used by one thread at a time under a lock;
+other processes read beside it through `open_read_only`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from config.errors import StorageBusy, StorageError
+from storage.account import GOOD, RESERVED_OUTCOMES
+
+FORMAT = 1
+"""Kept in the file's ``user_version``; a file of a later format is not opened."""
+
+BUSY_TIMEOUT_S = 30.0
+CACHE_KIB = 32 * 1024
+# Years 1 to 9999: what a calendar, Parquet and SQL can all show.
+MIN_TIME_US = -62_135_596_800_000_000
+MAX_TIME_US = 253_402_300_799_999_999
+
+READING_COLUMNS = (
+    "meter_id, quantity, time_us, value, status, source, received_us, sequence"  # as in Reading
+)
+_RESERVED_SQL = ", ".join(f"'{outcome}'" for outcome in RESERVED_OUTCOMES)
+
+# The repeat index begins with the time: readings arrive in the order of time, so that a group
+# touches a few pages at its end. Beginning with the meter it touches a page per meter, and writes
+# a third as many rows a second.
+_TABLES = f"""
+CREATE TABLE IF NOT EXISTS spool(
+  id INTEGER PRIMARY KEY CHECK(id = 1),
+  uuid TEXT NOT NULL,
+  accepted INTEGER NOT NULL DEFAULT 0,
+  taken INTEGER NOT NULL DEFAULT 0,
+  unsure_through INTEGER NOT NULL DEFAULT 0,
+  waiting INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS readings(
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  meter_id TEXT NOT NULL,
+  quantity TEXT NOT NULL,
+  time_us INTEGER NOT NULL CHECK(time_us BETWEEN {MIN_TIME_US} AND {MAX_TIME_US}),
+  value REAL,
+  status TEXT NOT NULL CHECK(status NOT IN ({_RESERVED_SQL})),
+  source TEXT NOT NULL,
+  received_us INTEGER NOT NULL CHECK(received_us BETWEEN {MIN_TIME_US} AND {MAX_TIME_US}),
+  sequence INTEGER,
+  day_utc INTEGER NOT NULL,
+  outcome TEXT,
+  CHECK((value IS NULL) = (status <> '{GOOD}'))
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS readings_once
+  ON readings(time_us, meter_id, quantity, value) WHERE value IS NOT NULL;
+CREATE TABLE IF NOT EXISTS rejected(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  seq INTEGER, meter_id TEXT NOT NULL, quantity TEXT, time_us INTEGER, value REAL, status TEXT,
+  source TEXT, received_us INTEGER, sequence INTEGER,
+  raw TEXT, reason TEXT NOT NULL, rejected_us INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS account(
+  meter_id TEXT NOT NULL, day_utc INTEGER NOT NULL, outcome TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY(meter_id, day_utc, outcome)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS received(
+  meter_id TEXT PRIMARY KEY, count INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS schedule(
+  meter_id TEXT PRIMARY KEY, interval_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ticks(
+  meter_id TEXT NOT NULL, epoch INTEGER NOT NULL, interval_us INTEGER,
+  first INTEGER NOT NULL, last INTEGER NOT NULL, last_us INTEGER NOT NULL, phase TEXT NOT NULL,
+  PRIMARY KEY(meter_id, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+_DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class SpoolFile:
+    """An open spool file: one connection, one lock, and its transactions."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def transaction(self, data: str) -> Iterator[sqlite3.Cursor]:
+        """Everything inside is on disk afterwards, or nothing of it is.
+
+        ``data`` says, for the error's text, what happens to the data if it fails.
+        Raises StorageError when SQLite cannot do it (disk full, locked, damaged).
+        """
+        with self._lock:
+            try:
+                # Closed here: a cursor in the traceback of an error would hold the file open.
+                with closing(self._connection.cursor()) as cursor:
+                    cursor.execute("BEGIN IMMEDIATE")
+                    yield cursor
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                # A rollback that fails has been done by SQLite already.
+                with suppress(sqlite3.Error):
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise explained(self.path, error, data) from error
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Cursor]:
+        """A read of several tables as of one moment. Raises StorageError."""
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN")
+                try:
+                    with closing(self._connection.cursor()) as cursor:
+                        yield cursor
+                finally:
+                    with suppress(sqlite3.Error):
+                        self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                raise explained(self.path, error, "nothing was changed") from error
+
+    def used_bytes(self) -> int:
+        """Bytes of the file that hold data; pages freed by pruning are not counted."""
+        with self.reading() as cursor:
+            return used_bytes(cursor)
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+
+def used_bytes(cursor: sqlite3.Cursor) -> int:
+    """Bytes of the pages in use. Freed pages stay in the file, and are written again first."""
+    pages, free, size = (
+        int(cursor.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def open_read_write(path: Path) -> sqlite3.Connection:
+    """Open or create the spool; raise sqlite3.Error when it cannot be used as it is."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        connection.execute("PRAGMA journal_size_limit=67108864")
+        _refuse_later_format(path, connection)
+        # About 10 s per GB: the price of knowing before the daemon builds on it.
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"quick_check: {verdict}")
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={FORMAT}; COMMIT")
+        connection.execute(
+            "INSERT INTO spool(id, uuid) VALUES(1, ?) ON CONFLICT DO NOTHING", (str(uuid.uuid4()),)
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_read_only(path: Path, *, timeout_s: float) -> sqlite3.Connection:
+    """Open a spool beside the process that writes it. Raises StorageError."""
+    if not path.exists():
+        raise StorageError(
+            f"there is no spool at {path}",
+            data="nothing has been collected into this folder yet",
+            todo="start the daemon with `kgce run`, or check storage.path in plant.yaml",
+        )
+    # Without the right to write into the folder SQLite cannot share a WAL; when no WAL is there,
+    # nobody writes and the file can be read as it stands.
+    quiet = not path.with_name(f"{path.name}-wal").exists()
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        try:
+            return _connected(path, uri, timeout_s)
+        except sqlite3.OperationalError as error:
+            if not quiet or _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
+            return _connected(path, f"{uri}&immutable=1", timeout_s)
+    except sqlite3.Error as error:
+        raise explained(path, error, "nothing was changed") from error
+
+
+def _connected(path: Path, uri: str, timeout_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _refuse_later_format(path, connection)
+        connection.execute("SELECT uuid FROM spool").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_later_format(path: Path, connection: sqlite3.Connection) -> None:
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found > FORMAT:
+        raise StorageError(
+            f"{path} has format {found}, written by a later kgce",
+            allowed=f"format {FORMAT} or earlier",
+            data="the file was not touched",
+            todo="install the later kgce again, or set another storage.path",
+        )
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is broken, and not the disk full, locked or read-only."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return str(error).startswith("quick_check")
+    return (code & 0xFF) in _DAMAGE_CODES or code == sqlite3.SQLITE_IOERR_SHORT_READ
+
+
+def _code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def explained(path: Path, error: sqlite3.Error, data: str) -> StorageError:
+    """SQLite's error in the four parts of ours."""
+    what = f"{path}: {error}"
+    match _code(error):
+        case sqlite3.SQLITE_FULL:
+            return StorageError(
+                f"{what}: the disk that holds the spool is full",
+                allowed="free space for the spool, storage.spool_max_mb at the most",
+                data=data,
+                todo="free space on that disk; kgce goes on by itself",
+            )
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StorageBusy(
+                f"{what}: another process held the spool for {BUSY_TIMEOUT_S:.0f} s",
+                allowed="writing in short transactions",
+                data=data,
+                todo="end the other process that writes this spool",
+            )
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return StorageError(
+                f"{what}: the spool's file is damaged",
+                allowed="a file that only kgce writes",
+                data=data,
+                todo="restart kgce: it sets the file aside and salvages what can be read; "
+                "then check the disk",
+            )
+        case _:
+            return StorageError(
+                what,
+                allowed="a folder that this user can write, on a disk without errors",
+                data=data,
+                todo="check the folder's owner, the mount and the disk's health",
+            )
+
+
+def now_us() -> int:
+    """Microseconds since the epoch, UTC."""
+    return time.time_ns() // 1000
+
+
+NowUs = Callable[[], int]
