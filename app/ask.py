@@ -16,12 +16,18 @@ def ask(lake: Lake, query: str) -> pl.DataFrame:
 
     with connect(lake) as connection:
         try:
-            answer: pl.DataFrame = connection.sql(query).pl()
-        except (duckdb.Error, AttributeError) as error:
-            # A statement that answers nothing, such as SET, has no relation to fetch.
-            raise InputError(
-                f"SQL: {str(error).splitlines()[0]}",
-                allowed="one query; tables: " + ", ".join(TABLES),
-                todo="docs/tables.md has every column",
-            ) from error
+            relation = connection.sql(query)
+            answer: pl.DataFrame | None = relation.pl() if relation is not None else None
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
+            raise _refusal(str(error).splitlines()[0]) from error
+    if answer is None:
+        raise _refusal("the statement answers nothing")
     return answer
+
+
+def _refusal(why: str) -> InputError:
+    return InputError(
+        f"SQL: {why}",
+        allowed="one query; tables: " + ", ".join(TABLES),
+        todo="docs/tables.md has every column",
+    )

@@ -120,10 +120,15 @@ def run(
     for chatty in ("apscheduler", "pymodbus"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     site = _site(plant)
-    run_until_signal(
+    stopped = run_until_signal(
         site, started=lambda: _say(f"collecting {site.id} into {site.storage_path}; Ctrl-C ends")
     )
-    _say("stopped; everything read is in the lake")
+    if not stopped.waiting and not stopped.lost:
+        _say("stopped; everything read is in the lake")
+        return
+    _say(f"stopped; {stopped.waiting} readings wait in the spool, {stopped.lost} are lost")
+    _say(f"! {stopped.trouble}")
+    raise typer.Exit(1)
 
 
 @app.command()
@@ -162,22 +167,30 @@ def import_(
     """Take files of readings, production or statements into the lake, each once."""
     from app import jobs
     from app.imports import import_file
+    from config.errors import KgceError
 
     site = _site(plant)
     lake = jobs.open_lake(site)
     refused = 0
+    wrong: KgceError | None = None
     for file in files:
-        with _progress(f"importing {file.name}"):
-            done = import_file(
-                site, lake, kind, file, mapping=mapping, partial=partial, entered_by=entered_by
-            )
+        try:
+            with _progress(f"importing {file.name}"):
+                done = import_file(
+                    site, lake, kind, file, mapping=mapping, partial=partial, entered_by=entered_by
+                )
+        except KgceError as error:
+            wrong = error  # the figures still have to follow the files before it
+            break
         refused += done.refused
         _say(
             f"{file}: {done.taken} rows taken, {done.known} known already, {done.refused} refused"
             + (f" (kept in {done.refused_file})" if done.refused_file else "")
         )
-    if refresh_figures:
+    if refresh_figures and (wrong is None or file is not files[0]):
         _refresh(site, force=False)
+    if wrong is not None:
+        raise wrong
     raise typer.Exit(1 if refused else 0)
 
 
@@ -249,7 +262,7 @@ def show(
     """Show figures or the data behind them."""
     from app import jobs
     from app.output import emit
-    from app.show import SCREEN, rows, time_bound
+    from app.show import SCREEN, for_screen, rows, time_bound
     from config.tables import TABLES
 
     site = _site(plant)
@@ -265,7 +278,7 @@ def show(
         required_coverage_ratio=required_coverage_ratio,
     )
     emit(
-        found,
+        for_screen(what, found) if form is Format.table else found,
         form,
         output,
         lang=_lang(lang),

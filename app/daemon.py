@@ -43,6 +43,19 @@ class JobState:
     trouble: str | None = None
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """What did not reach the lake before the end, and why; ``waiting`` readings are in the spool.
+
+    ``lost`` could not be written to it either: polls that count as not running from now on, and
+    messages that the broker sends again.
+    """
+
+    waiting: int
+    lost: int
+    trouble: str | None
+
+
 @dataclass
 class Daemon:
     """Collects one plant. ``clock`` and ``interval_s`` go before the wall clock and the
@@ -53,10 +66,11 @@ class Daemon:
     interval_s: float | None = None
     collectors: list[Collector] = field(default_factory=list)
     job_states: dict[str, JobState] = field(default_factory=dict)
+    since_us: int = field(default_factory=lambda: time.time_ns() // 1000)
 
-    async def run(self, stop: asyncio.Event, started: Callable[[], None] | None = None) -> None:
+    async def run(self, stop: asyncio.Event, started: Callable[[], None] | None = None) -> Stopped:
         """Collect until ``stop`` is set. Raises StorageBusy where a daemon runs already."""
-        with _alone(self.site.storage_path), self._spool() as spool:
+        with _alone(jobs.storage_folder(self.site)), self._spool() as spool:
             lake = jobs.open_lake(self.site)
             writer = SpoolWriter(spool)
             self.collectors = [
@@ -74,11 +88,12 @@ class Daemon:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(scheduler.shutdown)
-            left = await asyncio.to_thread(writer.close)
-            if left:
-                log.error("%d readings could not be written before the end", left)
+            lost = await asyncio.to_thread(writer.close)
             await asyncio.to_thread(self._job, "flush", lambda: self._flush(spool, lake))
             self._put_state(spool, writer, running=False)
+            return Stopped(
+                spool.waiting(), lost, self.job_states["flush"].trouble or writer.trouble
+            )
 
     @contextmanager
     def _spool(self) -> Iterator[Spool]:
@@ -170,6 +185,7 @@ class Daemon:
         state = {
             "running": running,
             "pid": os.getpid(),
+            "since_us": self.since_us,
             "at_us": time.time_ns() // 1000,
             "queued": writer.queued,
             "spool_trouble": writer.trouble,
@@ -179,23 +195,22 @@ class Daemon:
         spool.put_state("daemon", json.dumps(state))
 
 
-def run_until_signal(site: Site, started: Callable[[], None] | None = None) -> None:
+def run_until_signal(site: Site, started: Callable[[], None] | None = None) -> Stopped:
     """Run the daemon until SIGTERM or SIGINT."""
 
-    async def main() -> None:
+    async def main() -> Stopped:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await Daemon(site).run(stop, started)
+        return await Daemon(site).run(stop, started)
 
-    asyncio.run(main())
+    return asyncio.run(main())
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Only one daemon collects into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "daemon.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

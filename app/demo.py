@@ -28,7 +28,7 @@ from app.daemon import Daemon
 from app.language import Lang
 from app.options import Format, What
 from app.output import emit, number, to_json
-from app.show import SCREEN, rows
+from app.show import SCREEN, for_screen, rows
 from app.sites import load_site
 from collectors.base import WallClock
 from collectors.simulator import (
@@ -51,7 +51,9 @@ if TYPE_CHECKING:
 
 BACKFILL_S = 900.0
 LIVE_S = 1.0
+LIVE_SLACK_S = 10
 GRID_US = 900_000_000
+DAY_US = 96 * GRID_US
 TOLERANCE_RATIO = 1e-6
 
 
@@ -81,7 +83,7 @@ class Verdict:
 
 def run_demo(folder: Path, *, days: int, seconds: int, lang: Lang) -> bool:
     """Run the demo into ``folder``; True where every figure equals the truth."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     _make_room(folder)
     started = time.monotonic()
     plant, site = asyncio.run(_collect(folder, days, seconds, console))
@@ -133,9 +135,7 @@ async def _collect(
     """Simulator, broker and collectors: the history on a fast clock, then live."""
     today = datetime.now(ZoneInfo(layout.TIMEZONE)).date()
     plant = CementPlant(today - timedelta(days=days))
-    now_us = WallClock().now_us()
-    fast = FastClock(plant.start_us, participants=3, end_us=now_us // GRID_US * GRID_US)
-    turn = _Clock(fast)
+    turn = _Clock(WallClock())
     with EmbeddedBroker() as broker:
         async with ModbusServer(plant, turn) as server:
             site = load_site(
@@ -151,14 +151,34 @@ async def _collect(
                 f"{site.plant.plant.name}: {len(site.plant.meters)} meters over Modbus TCP "
                 f"(127.0.0.1:{server.port}) and MQTT (127.0.0.1:{broker.port})"
             )
-            publisher = Publisher(plant, fast, port=broker.port)
-            with _bar(console, f"reading {days} days") as bar:
-                await _read(site, fast, None, publisher, _follow(fast, plant.start_us, bar))
+            read_to_us = plant.start_us - 1
+            while (end_us := await _history_end(seconds)) > read_to_us:
+                fast = FastClock(read_to_us + 1, participants=3, end_us=end_us)
+                turn.use(fast)
+                publisher = Publisher(plant, fast, port=broker.port)
+                text = f"reading {max(1, (end_us - read_to_us) // DAY_US)} days"
+                with _bar(console, text) as bar:
+                    follow = _follow(fast, read_to_us, end_us, bar)
+                    await _read(site, fast, None, publisher, follow)
+                read_to_us = end_us
             turn.use(WallClock())
             publisher = Publisher(plant, WallClock(), port=broker.port, interval_us=1_000_000)
             with _bar(console, f"reading live for {seconds} s", total=seconds) as bar:
                 await _read(site, None, LIVE_S, publisher, _wait(seconds, bar))
     return plant, site
+
+
+async def _history_end(live_s: int) -> int:
+    """The quarter hour up to which history is read, so that none ends while reading live.
+
+    At a quarter hour that is met live, a register's step falls between two readings, and the
+    truth at that instant is known to nobody.
+    """
+    clock = WallClock()
+    next_us = clock.now_us() // GRID_US * GRID_US + GRID_US
+    if next_us - clock.now_us() < (live_s + LIVE_SLACK_S) * 1e6:
+        await clock.sleep_until(next_us)
+    return clock.now_us() // GRID_US * GRID_US
 
 
 class _Clock:
@@ -214,19 +234,18 @@ async def _subscribed(daemon: Daemon) -> None:
 async def _delivered(daemon: Daemon, publisher: Publisher) -> None:
     """Wait until what the broker acknowledged has reached the collector."""
     health = daemon.collectors[-1].health
-    meters = sum(m.connection == health.connection for m in daemon.site.plant.meters.values())
     for _ in range(600):
-        if health.good >= publisher.acknowledged * meters:
+        if health.good >= publisher.readings:
             return
         await asyncio.sleep(0.05)
 
 
-async def _follow(clock: FastClock, start_us: int, bar: Progress) -> None:
+async def _follow(clock: FastClock, start_us: int, end_us: int, bar: Progress) -> None:
     end = asyncio.create_task(clock.ended())
     task = bar.task_ids[0]
-    total_us = WallClock().now_us() - start_us
     while not end.done():
-        bar.update(task, total=1.0, completed=(clock.now_us() - start_us) / total_us)
+        done_ratio = (clock.now_us() - start_us) / (end_us - start_us)
+        bar.update(task, total=1.0, completed=done_ratio)
         await asyncio.wait({end}, timeout=0.2)
 
 
@@ -251,8 +270,10 @@ def _publish(site: Site, lake: Lake, folder: Path, lang: Lang) -> pl.DataFrame:
     out = folder / "out"
     out.mkdir(exist_ok=True)
     (out / "indicators.json").write_text(to_json(every.sort(INDICATORS.key)), encoding="utf-8")
-    months = rows(site, lake, What.indicators, by="month", start=None, end=None)
-    columns = [name for name in SCREEN[What.indicators] if name not in ("confidence",)]
+    months = for_screen(
+        What.indicators, rows(site, lake, What.indicators, by="month", start=None, end=None)
+    )
+    columns = SCREEN[What.indicators]
     emit(months, Format.table, None, lang=lang, table=INDICATORS, columns=columns)
     return every
 
@@ -272,8 +293,9 @@ def _verdict(plant: CementPlant, site: Site, lake: Lake, indicators: pl.DataFram
     ):
         span = _us(row["start_utc"]), _us(row["end_utc"])
         name = f"{row['subject']} {row['period']}"
-        truth = plant.true_intensity(row["subject"], *span)
-        verdict.hold(name, row["value"], row["low"], row["high"], truth)
+        if row["value"] is not None or plant.true_output(row["subject"], *span) > 0:
+            truth = plant.true_intensity(row["subject"], *span)
+            verdict.hold(name, row["value"], row["low"], row["high"], truth)
     return verdict
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatch
@@ -12,8 +13,14 @@ import polars as pl
 
 from app import jobs
 from app.options import Kind
-from collectors.files import ReadFile, read_production, read_readings, read_statements
-from config.errors import InputError
+from collectors.files import (
+    REFUSED_SCHEMA,
+    ReadFile,
+    read_production,
+    read_readings,
+    read_statements,
+)
+from config.errors import InputError, StorageError
 from config.models import ImportMapping
 from config.site import Site
 from config.tables import OUTPUTS, READINGS, STATEMENTS, Table
@@ -52,27 +59,29 @@ def import_file(
     Raises InputError where rows are refused, unless ``partial``; then nothing of the file is
     taken. Refused rows are written, with line and reason, beside the lake.
     """
-    read = _read(site, kind, file, mapping, entered_by or getuser())
-    rows, refused = read.rows.with_columns(plant_id=pl.lit(site.id)), read.refused
-    if kind is not Kind.readings:
-        rows, conflicting = _without_conflicts(lake, site, TABLE_OF[kind], rows)
-        refused = pl.concat([refused, conflicting])
-    kept_in = _keep_refused(site, file, read.digest, refused)
-    if len(refused) and not partial:
-        first = refused.row(0, named=True)
-        raise InputError(
-            f"{file}:{first['line']}: {first['reason']}"
-            + (f" (and {len(refused) - 1} more rows)" if len(refused) > 1 else ""),
-            data=f"0 rows taken, {len(refused)} of {len(refused) + len(rows)} refused: {kept_in}",
-            todo="correct the file, or take the good rows alone with --partial",
-        )
+    read = _read(site, kind, file, mapping, entered_by or _user())
     table = TABLE_OF[kind]
     with lake.lock(jobs.LOCK_TIMEOUT_S):
-        new = _unknown_rows(lake, site, table, rows)
-        app = (f"import:{kind.value}:{read.digest}:{site.id}", 1)
-        wrote = lake.append(table, new, app=app) if len(new) else False
-    taken = len(new) if wrote else 0
+        rows, refused = _acceptable(site, lake, table, read)
+        kept_in = _keep_refused(site, file, read.digest, refused)
+        if len(refused) and not partial:
+            first = refused.row(0, named=True)
+            raise InputError(
+                f"{file}:{first['line']}: {first['reason']}"
+                + (f" (and {len(refused) - 1} more rows)" if len(refused) > 1 else ""),
+                data=f"0 rows taken, {len(refused)} of {len(refused) + len(rows)} refused: "
+                f"{kept_in}",
+                todo="correct the file, or take the good rows alone with --partial",
+            )
+        taken = _take(site, lake, table, rows, f"import:{kind.value}:{read.digest}:{site.id}")
     return Imported(file, taken, len(rows) - taken, len(refused), kept_in)
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # an account without a name, as in containers
+        return f"uid {os.getuid()}"
 
 
 def _read(site: Site, kind: Kind, file: Path, mapping: str | None, entered_by: str) -> ReadFile:
@@ -80,16 +89,7 @@ def _read(site: Site, kind: Kind, file: Path, mapping: str | None, entered_by: s
         return read_readings(file, _mapping(site, file, mapping), site)
     if kind is Kind.statements:
         return read_statements(file, site, entered_by)
-    metered = {m.product for m in site.plant.meters.values() if m.role == "output"}
-    read = read_production(file, site, entered_by)
-    for product in read.rows["product_id"].unique():
-        if product in metered:
-            raise InputError(
-                f"{file}: the output of {product!r} is metered",
-                data="nothing was taken: it would count twice",
-                todo="remove the product from the file, or give its meters the role check",
-            )
-    return read
+    return read_production(file, site, entered_by)
 
 
 def _mapping(site: Site, file: Path, name: str | None) -> ImportMapping:
@@ -111,8 +111,85 @@ def _mapping(site: Site, file: Path, name: str | None) -> ImportMapping:
     return fitting[0]
 
 
-def _unknown_rows(lake: Lake, site: Site, table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows that the lake does not have: another key, or another content under the same key."""
+def _acceptable(
+    site: Site, lake: Lake, table: Table, read: ReadFile
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The file's rows that may go into the lake, and the refused ones in order of their lines."""
+    if table is READINGS:
+        return read.rows, read.refused
+    entries = pl.concat([read.rows, read.origin], how="horizontal")
+    refused = _overlapping(site, lake, table, entries)
+    if table is OUTPUTS:
+        refused = pl.concat([_metered(site, entries), refused]).unique("line", keep="first")
+    accepted = entries.join(refused, on="line", how="anti", maintain_order="left")
+    return accepted.select(table.names), pl.concat([read.refused, refused]).sort("line")
+
+
+def _metered(site: Site, entries: pl.DataFrame) -> pl.DataFrame:
+    """Entries of products whose output meters say: they would count twice."""
+    metered = jobs.output_meters(site)
+    reason = pl.format("the output of {} is metered, and would count twice", "product_id")
+    return _refused(
+        entries.filter(pl.col("product_id").is_in(list(metered.values()))), reason=reason
+    )
+
+
+def _overlapping(site: Site, lake: Lake, table: Table, entries: pl.DataFrame) -> pl.DataFrame:
+    """Entries that overlap another span in the lake; the very same span corrects it."""
+    subject = table.key[1]
+    there = lake.scan(table, site.id).select(subject, "start_utc", "end_utc", "source").collect()
+    start, end = pl.col("start_utc"), pl.col("end_utc")
+    other_start, other_end = pl.col("start_utc_there"), pl.col("end_utc_there")
+    clash = entries.join(there, on=subject, suffix="_there").filter(
+        (start < other_end) & (end > other_start) & ((start != other_start) | (end != other_end))
+    )
+    reason = pl.format(
+        "the span overlaps one of {} entered before: {} to {} (UTC, from {})",
+        subject,
+        other_start.dt.strftime("%Y-%m-%d %H:%M"),
+        other_end.dt.strftime("%Y-%m-%d %H:%M"),
+        "source_there",
+    )
+    first = clash.sort("line", "start_utc_there").unique("line", keep="first")
+    return _refused(first, reason=reason)
+
+
+def _refused(entries: pl.DataFrame, reason: pl.Expr) -> pl.DataFrame:
+    return entries.select("line", "text", reason=reason).select(REFUSED_SCHEMA.names())
+
+
+def _keep_refused(site: Site, file: Path, digest: str, refused: pl.DataFrame) -> Path | None:
+    if refused.is_empty():
+        return None
+    kept = jobs.storage_folder(site, "refused") / f"{file.stem}-{digest[:8]}.csv"
+    try:
+        kept.write_text(refused.write_csv(include_bom=True), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the refused rows into {kept}: {error.strerror or error}",
+            data="nothing of the file was taken",
+            todo="check storage.path in plant.yaml, and the disk's space",
+        ) from error
+    return kept
+
+
+def _take(site: Site, lake: Lake, table: Table, rows: pl.DataFrame, name: str) -> int:
+    """Append what the lake does not have; the number of rows. ``name`` identifies the file."""
+    seen = lake.transaction_version(table, name) is not None
+    new = _unknown_rows(site, lake, table, rows, seen=seen)
+    if len(new):
+        lake.append(table, new, app=None if seen else (name, 1))
+    return len(new)
+
+
+def _unknown_rows(
+    site: Site, lake: Lake, table: Table, rows: pl.DataFrame, *, seen: bool
+) -> pl.DataFrame:
+    """Rows that the lake does not have: another key, or another content under the same key.
+
+    Of entries those in force are compared, so that an earlier amount can be entered again. A file
+    that was seen before is no new entry: all that were ever made are compared.
+    """
     if rows.is_empty():
         return rows
     same = {
@@ -123,60 +200,7 @@ def _unknown_rows(lake: Lake, site: Site, table: Table, rows: pl.DataFrame) -> p
     first, last = rows.select(
         first=pl.col(table.time_column).min(), last=pl.col(table.time_column).max()
     ).row(0)
-    there = lake.scan(
-        table, site.id, from_utc=first, to_utc=last + timedelta(microseconds=1)
-    ).select(same)
-    return rows.lazy().join(there, on=same, how="anti", nulls_equal=True).collect()
-
-
-def _without_conflicts(
-    lake: Lake, site: Site, table: Table, rows: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Spans that overlap another one in the lake are refused; the very same span corrects it."""
-    subject = table.key[1]
-    there = (
-        lake.scan(table, site.id)
-        .select(subject, "start_utc", "end_utc", "source")
-        .unique()
-        .collect()
-    )
-    numbered = rows.with_row_index("row")
-    clash = (
-        numbered.join(there, on=subject, suffix="_there")
-        .filter(
-            (pl.col("start_utc") < pl.col("end_utc_there"))
-            & (pl.col("end_utc") > pl.col("start_utc_there"))
-            & (
-                (pl.col("start_utc") != pl.col("start_utc_there"))
-                | (pl.col("end_utc") != pl.col("end_utc_there"))
-            )
-        )
-        .unique("row", keep="first", maintain_order=True)
-    )
-    refused = clash.select(
-        line=pl.col("row").cast(pl.Int64) + 2,
-        reason=pl.format(
-            "the span overlaps one of {} entered before: {} to {} (UTC, from {})",
-            pl.col(subject),
-            pl.col("start_utc_there").dt.strftime("%Y-%m-%d %H:%M"),
-            pl.col("end_utc_there").dt.strftime("%Y-%m-%d %H:%M"),
-            pl.col("source_there"),
-        ),
-        text=pl.concat_str(
-            pl.col(subject),
-            pl.col("start_utc").dt.strftime("%Y-%m-%d %H:%M"),
-            pl.col("end_utc").dt.strftime("%Y-%m-%d %H:%M"),
-            separator=",",
-        ),
-    )
-    return numbered.join(clash, on="row", how="anti").drop("row"), refused
-
-
-def _keep_refused(site: Site, file: Path, digest: str, refused: pl.DataFrame) -> Path | None:
-    if refused.is_empty():
-        return None
-    folder = site.storage_path / "refused"
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / f"{file.stem}-{digest[:8]}.csv"
-    refused.write_csv(kept, include_bom=True)
-    return kept
+    there = lake.scan(table, site.id, from_utc=first, to_utc=last + timedelta(microseconds=1))
+    if table is not READINGS and not seen:
+        there = there.sort("entered_utc").unique(table.key, keep="last")
+    return rows.lazy().join(there.select(same), on=same, how="anti", nulls_equal=True).collect()

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from importlib.metadata import version
+from pathlib import Path
 
 import polars as pl
 
+from config.errors import StorageError
 from config.site import Site
 from config.tables import (
     CONSUMPTION,
@@ -32,7 +35,7 @@ from config.tables import (
 from indicators.coal import add_coal
 from indicators.products import product_indicators
 from pipeline.measure import measure
-from pipeline.periods import By, periods
+from pipeline.periods import PERIOD_SCHEMA, By, periods
 from pipeline.rollup import judged, meter_periods, node_consumption, product_output
 from pipeline.rules import GRID_US, rules_of
 from pipeline.tree import weights
@@ -43,8 +46,24 @@ from storage.spool import Spool
 
 FLUSH_ROWS = 200_000
 LOCK_TIMEOUT_S = 60.0
+CLOCK_AHEAD = timedelta(hours=1)
 PUBLISHED: tuple[By, ...] = ("day", "month", "year")
 SOURCES = (READINGS, OUTPUTS, STATEMENTS)
+
+
+def storage_folder(site: Site, name: str = "") -> Path:
+    """The folder of the plant's data, or one inside it, made if absent. Raises StorageError."""
+    folder = site.storage_path / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: {error.strerror or error}",
+            allowed="a folder that this user can write",
+            data="nothing was written",
+            todo="check storage.path in plant.yaml, and the folder's owner",
+        ) from error
+    return folder
 
 
 def open_lake(site: Site) -> Lake:
@@ -54,9 +73,8 @@ def open_lake(site: Site) -> Lake:
 def open_spool(site: Site) -> Spool:
     """The spool for writing. Raises StorageError where the folder cannot be written."""
     storage = site.plant.storage
-    site.storage_path.mkdir(parents=True, exist_ok=True)
     return Spool(
-        site.storage_path / "spool.db",
+        storage_folder(site) / "spool.db",
         max_bytes=storage.spool_max_mb * 1024 * 1024,
         dedupe_s=storage.dedupe_h * 3600,
     )
@@ -121,7 +139,8 @@ def refresh(site: Site, lake: Lake, *, force: bool = False) -> Refreshed:
         for table in (CONSUMPTION, INDICATORS):
             if lake.replace(table, site.id, made[table]):
                 changed.append(table.name)
-        done.write_text(origin, encoding="utf-8")
+        with suppress(OSError):  # it only saves the next refresh its work
+            done.write_text(origin, encoding="utf-8")
     return Refreshed({table.name: len(frame) for table, frame in made.items()}, tuple(changed))
 
 
@@ -168,11 +187,7 @@ def figures(
         judged(nodes, required).with_columns(plant_id=pl.lit(site.id)), site.library
     ).select(CONSUMPTION.names)
     product_of = pl.DataFrame(
-        [
-            (meter.meter_id, meter.product)
-            for meter in site.plant.meters.values()
-            if meter.product is not None and meter.role == "output"
-        ],
+        list(output_meters(site).items()),
         schema={"meter_id": pl.String, "product_id": pl.String},
         orient="row",
     )
@@ -191,6 +206,18 @@ def figures(
     )
 
 
+def output_meters(site: Site) -> dict[str, str]:
+    """The product of each meter that is read and counts as its output.
+
+    A meter of the ledger without a connection is not read: its product's output is imported.
+    """
+    return {
+        meter_id: meter.product
+        for meter_id, meter in site.plant.meters.items()
+        if meter.product is not None and meter.role == "output" and meter.connection is not None
+    }
+
+
 def _calendar(
     site: Site, lake: Lake, by: By, start: datetime | None, end: datetime | None
 ) -> pl.DataFrame:
@@ -198,7 +225,7 @@ def _calendar(
     info = site.plant.plant
     known = data_span(site, lake)
     if known is None:
-        return periods(by, datetime.now(UTC), datetime.now(UTC), info.zone)
+        return PERIOD_SCHEMA.to_frame()
     first, last = known
     if info.metering_since is not None:
         first = datetime.combine(info.metering_since, time(0), info.zone).astimezone(UTC)
@@ -222,8 +249,12 @@ def data_span(site: Site, lake: Lake) -> tuple[datetime, datetime] | None:
 
     None where there is no data. Statements count where there are no readings.
     """
-    read = lake.scan(READINGS, site.id).select(
-        first=pl.col("time_utc").min(), last=pl.col("time_utc").max()
+    # A meter whose clock runs ahead must not make everybody else look silent.
+    believed = pl.col("time_utc") <= pl.col("received_utc") + CLOCK_AHEAD
+    read = (
+        lake.scan(READINGS, site.id)
+        .filter(believed)
+        .select(first=pl.col("time_utc").min(), last=pl.col("time_utc").max())
     )
     typed = lake.scan(STATEMENTS, site.id).select(
         first=pl.col("start_utc").min(), last=pl.col("end_utc").max()

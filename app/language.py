@@ -39,5 +39,24 @@ WORDS_ZH: dict[str, str] = {
 }
 
 
+# Headings of the screen that are no column of a table.
+HEADINGS_ZH: dict[str, str] = {
+    "next_level": "下一等级",
+    "distance_next": "距下一等级",
+    "tce_per_year": "折年节能量 tce",
+    "expected": "应采",
+    "good": "正常",
+    "missing": "缺失",
+    "dropped": "丢弃",
+    "duplicates": "重复",
+    "reasons": "原因",
+    "balanced": "账平",
+    "connection": "连接",
+    "last_good_utc": "最后正常时间",
+    "meter_id": "计量器具",
+    "plant_id": "工厂",
+}
+
+
 def word(text: str, lang: Lang) -> str:
     return WORDS_ZH.get(text, text) if lang == "zh" else text

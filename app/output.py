@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from app.language import Lang, word
+from app.language import HEADINGS_ZH, Lang, word
 from app.options import Format
 from config.errors import InputError
 from config.tables import Table
@@ -110,7 +110,7 @@ def _to_table(
     buffer = io.StringIO()
     terminal = sys.stdout.isatty() and not to_file
     console = Console(
-        file=buffer, width=None if terminal else 220, force_terminal=terminal, highlight=False
+        file=buffer, width=None if terminal else 200, force_terminal=terminal, highlight=False
     )
     console.print(screen)
     return buffer.getvalue()
@@ -119,6 +119,8 @@ def _to_table(
 def _heading(name: str, lang: Lang, table: Table | None) -> str:
     if lang == "zh" and table is not None and name in table.names:
         return table.column(name).zh
+    if lang == "zh" and name in HEADINGS_ZH:
+        return HEADINGS_ZH[name]
     return name.replace("_", " ")
 
 

@@ -21,14 +21,37 @@ FIGURES = (What.consumption, What.indicators)
 SCREEN: dict[What, tuple[str, ...]] = {
     What.consumption: (
         "period", "node_id", "energy_code", "amount", "unit", "low", "high", "kgce_calorific",
-        "kgce_equivalent", "coverage_ratio", "status", "confidence",
+        "coverage_ratio", "status", "confidence",
     ),
     What.indicators: (
         "period", "subject", "indicator", "value", "unit", "low", "high", "coverage_ratio",
-        "status", "standard", "level_reached", "level1", "level2", "level3",
-        "distance_level1", "distance_level1_tce_per_year", "confidence",
+        "status", "level_reached", "next_level", "distance_next", "tce_per_year",
     ),
+    What.intervals: (
+        "interval_start_utc", "meter_id", "measured", "imputed", "unit", "imputation_code",
+        "coverage_ratio", "low", "high",
+    ),
+    What.findings: ("start_utc", "end_utc", "subject", "severity", "code", "message"),
 }  # fmt: skip
+
+
+def for_screen(what: What, found: pl.DataFrame) -> pl.DataFrame:
+    """The rows with what a person asks first: which level is next, and how far it is."""
+    if what is not What.indicators:
+        return found
+    reached = pl.col("level_reached")
+    following = pl.when(reached == 0).then(3).when(reached > 1).then(reached - 1)
+    return found.with_columns(next_level=following).with_columns(
+        distance_next=_of_next("distance_level{}"),
+        tce_per_year=_of_next("distance_level{}_tce_per_year"),
+    )
+
+
+def _of_next(name: str) -> pl.Expr:
+    return pl.coalesce(
+        pl.when(pl.col("next_level") == level).then(pl.col(name.format(level)))
+        for level in (1, 2, 3)
+    )
 
 
 def rows(

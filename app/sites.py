@@ -3,50 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import ConfigError
 from config.load import load
 from config.models import Mqtt
 from config.site import Site
-from config.yaml import combine
+from config.yaml import KeyPath, combine, read_yaml
+
+
+@dataclass(frozen=True)
+class _Problem:
+    path: KeyPath
+    given: str
+    allowed: str = ""
+    todo: str = ""
 
 
 def load_site(file: Path) -> Site:
     """plant.yaml and all it names. Raises ConfigError that holds every problem."""
     site = load(file)
-    problems = [*_norms(site), *_files(site)]
-    if problems:
-        raise combine(problems)
+    if problems := [*_norms(site), *_files(site)]:
+        source = read_yaml(file)  # once more, for the lines
+        raise combine(
+            [
+                ConfigError(f"{source.place(p.path)}: {p.given}", allowed=p.allowed, todo=p.todo)
+                for p in problems
+            ]
+        )
     return site
 
 
-def _norms(site: Site) -> Iterator[ConfigError]:
+def _norms(site: Site) -> Iterator[_Problem]:
     from indicators.norms import why_refused
 
     for product_id, product in site.plant.products.items():
-        for norm in product.norms:
+        for index, norm in enumerate(product.norms):
             if reason := why_refused(site.library.norms[norm], product.unit):
-                yield ConfigError(
-                    f"{site.file}: products.{product_id}.norms: {norm!r}: {reason}",
+                yield _Problem(
+                    ("products", product_id, "norms", index),
+                    reason,
                     todo="remove it here; its level has to be judged by hand",
                 )
 
 
-def _files(site: Site) -> Iterator[ConfigError]:
+def _files(site: Site) -> Iterator[_Problem]:
     for connection_id, connection in site.plant.connections.items():
         if not isinstance(connection, Mqtt):
             continue
         tls = connection.tls
-        named = {
-            "password_file": connection.password_file,
-            "tls.ca_file": tls.ca_file if tls else None,
-            "tls.cert_file": tls.cert_file if tls else None,
-            "tls.key_file": tls.key_file if tls else None,
+        named: dict[KeyPath, Path | None] = {
+            ("password_file",): connection.password_file,
+            ("tls", "ca_file"): tls.ca_file if tls else None,
+            ("tls", "cert_file"): tls.cert_file if tls else None,
+            ("tls", "key_file"): tls.key_file if tls else None,
         }
         for key, path in named.items():
             if path is not None and not (site.folder / path).is_file():
-                yield ConfigError(
-                    f"{site.file}: connections.{connection_id}.{key}: no file {site.folder / path}",
+                yield _Problem(
+                    ("connections", connection_id, *key),
+                    f"no file {site.folder / path}",
                     allowed="a file; a relative path starts at plant.yaml",
                 )

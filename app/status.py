@@ -8,11 +8,13 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from app.daemon import HEARTBEAT_S
 from config.errors import StorageError
+from config.models import Files
 from config.site import Site
 from config.tables import READINGS
 from storage.lake import Lake
@@ -49,6 +51,7 @@ def status(site: Site, lake: Lake) -> Status:
     lines, trouble = [f"{site.plant.plant.name} ({site.id})"], []
     file = site.storage_path / "spool.db"
     accounts: list[Any] = []
+    state: dict[str, Any] = {}
     if file.is_file():
         try:
             spool = Spool.read_only(file)
@@ -61,46 +64,75 @@ def status(site: Site, lake: Lake) -> Status:
         except StorageError as error:
             trouble.append(str(error))
         else:
-            _daemon_lines(state, lines, trouble)
+            _daemon_lines(state, lines, trouble, site.plant.plant.zone)
             lines.append(f"spool: {waiting} readings wait for the lake, {used / 1e6:.1f} MB")
     else:
         lines.append("daemon: has not run here yet")
     versions = lake.versions()
     lines.append("lake: " + (", ".join(f"{k} v{v}" for k, v in versions.items()) or "empty"))
     frame = _accounts(site, lake, accounts)
+    if _is_alive(state):
+        trouble += _silent_meters(site, state, frame)
     off = frame.filter(~pl.col("balanced"))
     trouble += [f"{m}: expected is not good + missing + dropped" for m in off["meter_id"]]
     return Status(lines, frame, trouble)
 
 
-def _daemon_lines(state: dict[str, Any], lines: list[str], trouble: list[str]) -> None:
+def _is_alive(state: dict[str, Any]) -> bool:
+    """Whether the daemon that put ``state`` still runs."""
+    if not state or not state["running"]:
+        return False
+    return time.time() - state["at_us"] / 1e6 < 10 * HEARTBEAT_S and _exists(state["pid"])
+
+
+def _daemon_lines(
+    state: dict[str, Any], lines: list[str], trouble: list[str], zone: ZoneInfo
+) -> None:
     if not state:
         lines.append("daemon: has not run here yet")
         return
-    age_s = time.time() - state["at_us"] / 1e6
-    alive = state["running"] and age_s < 10 * HEARTBEAT_S and _exists(state["pid"])
+    alive, at = _is_alive(state), _time(state["at_us"], zone)
     if alive:
         lines.append(f"daemon: running (pid {state['pid']}), {state['queued']} readings in memory")
     elif state["running"]:
-        lines.append(f"daemon: ended without a shutdown, last seen {_time(state['at_us'])}")
+        lines.append(f"daemon: ended without a shutdown, last seen {at}")
         trouble.append("the daemon was killed or crashed; start it with `kgce run`")
     else:
-        lines.append(f"daemon: stopped {_time(state['at_us'])}")
+        lines.append(f"daemon: stopped {at}")
     if alive and state["spool_trouble"]:
         trouble.append(f"spool: {state['spool_trouble']}")
     for one in state["connections"]:
-        last = _time(one["last_good_us"]) if one["last_good_us"] else "never"
+        last = _time(one["last_good_us"], zone) if one["last_good_us"] else "never"
         lines.append(
             f"connection {one['connection']}: {one['state']}"
             + (f" - {one['detail']}" if one["detail"] else "")
             + f"; this run: {one['good']} good, {one['missing']} missing, {one['dropped']} "
             f"dropped; last good {last}"
         )
-        if alive and one["state"] != "up":
+        if alive and one["state"] not in ("up", "starting"):
             trouble.append(f"connection {one['connection']} is {one['state']}: {one['detail']}")
     for name, job in state["jobs"].items():
         if job["trouble"]:
             trouble.append(f"{name}: {job['trouble']}")
+
+
+def _silent_meters(site: Site, state: dict[str, Any], accounts: pl.DataFrame) -> list[str]:
+    """Meters that the daemon reads, and of which the lake has had nothing good for a gap's time."""
+    last_good = dict(accounts.select("meter_id", "last_good_utc").iter_rows())
+    plant = site.plant
+    silent = []
+    for meter_id, meter in plant.meters.items():
+        if meter.connection is None or isinstance(plant.connections[meter.connection], Files):
+            continue
+        last: datetime | None = last_good[meter_id]
+        since_s = max(last.timestamp() if last else 0.0, state["since_us"] / 1e6)
+        gap_s = plant.quality.gap_factor * plant.interval_s(meter)
+        # A good reading takes a flush to reach the lake.
+        if time.time() - since_s > gap_s + plant.intervals.flush_s + HEARTBEAT_S:
+            seen = _local(last, plant.plant.zone) if last else "the daemon started"
+            every = f"{plant.interval_s(meter):g} s"
+            silent.append(f"meter {meter_id}: no good reading since {seen}, due every {every}")
+    return silent
 
 
 def _accounts(site: Site, lake: Lake, accounts: list[Any]) -> pl.DataFrame:
@@ -146,5 +178,9 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _time(us: int) -> str:
-    return datetime.fromtimestamp(us / 1e6, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _time(us: int, zone: ZoneInfo) -> str:
+    return _local(datetime.fromtimestamp(us / 1e6, UTC), zone)
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> str:
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")

@@ -8,7 +8,7 @@ from datetime import date
 
 from config.devices import byte_order
 from config.errors import ConfigError
-from config.models import Meter, ModbusTcp, Mqtt
+from config.models import WIDTH_BYTES, Meter, ModbusTcp, Mqtt
 from config.site import Site
 from config.units import AMOUNT_UNITS, RATE_UNITS, amount_unit_of, conversion_factor
 from config.yaml import KeyPath, Source
@@ -192,16 +192,14 @@ def _modbus(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
         )
         return
     if meter.device is None:
-        if meter.type is None:
-            yield ConfigError(
-                f"{at('type')}: register {meter.register_address} without a type",
-                allowed="u16, i16, u32, i32, u64, i64, f32, f64",
-            )
-            return
-        try:
-            byte_order(meter.type, meter.order)
-        except ConfigError as error:
-            yield ConfigError(f"{at('order')}: {error.given}", allowed=error.allowed)
+        yield from _plain_register(site, meter, at)
+        return
+    if meter.register_address is not None or meter.type is not None:
+        yield ConfigError(
+            f"{at('device')}: device {meter.device!r} and a register of its own",
+            allowed="one of the two",
+            todo="remove device, or remove register and type",
+        )
         return
     device = site.devices.get(meter.device)
     if device is None:
@@ -221,6 +219,33 @@ def _modbus(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
             f"{at('unit')}: ledger says {meter.kind} in {meter.unit!r}; {meter.device} gives "
             f"{meter.quantity} as {field.kind} in {field.unit!r}",
             todo="state kind and unit as the register map has them",
+        )
+
+
+def _plain_register(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
+    """A register that the ledger states itself, without a map."""
+    if meter.type is None:
+        yield ConfigError(
+            f"{at('type')}: register {meter.register_address} without a type",
+            allowed=", ".join(WIDTH_BYTES),
+        )
+        return
+    try:
+        byte_order(meter.type, meter.order)
+    except ConfigError as error:
+        yield ConfigError(f"{at('order')}: {error.given}", allowed=error.allowed)
+    registers = WIDTH_BYTES[meter.type] // 2
+    if (meter.register_address or 0) + registers > 65536:
+        yield ConfigError(
+            f"{at('register')}: {meter.type} at {meter.register_address} ends past register 65535",
+            allowed="registers 0 to 65535",
+        )
+    connection = site.plant.connections[meter.connection or ""]
+    if isinstance(connection, ModbusTcp) and registers > connection.max_registers:
+        yield ConfigError(
+            f"{at('type')}: {meter.type} takes {registers} registers, one request of "
+            f"{meter.connection} {connection.max_registers}: the value would be torn",
+            todo="correct the type, or max_registers of the connection",
         )
 
 
@@ -296,4 +321,10 @@ def _imports(site: Site, source: Source) -> Problems:
                     meter_id,
                     site.plant.meters,
                     "put it into the ledger",
+                )
+            elif mapping.time.label == "start" and site.plant.meters[meter_id].span_minutes is None:
+                yield ConfigError(
+                    f"{source.place(('imports', name, 'time', 'label'))}: stamps mark the start of "
+                    f"a span, and the ledger states no span of {meter_id!r}",
+                    todo="give the meter span_minutes, or state label: instant or end",
                 )

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 IDENTIFIER = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
@@ -105,7 +112,7 @@ class ModbusTcp(Model):
     """A Modbus TCP connection: one socket, one request in flight."""
 
     type: Literal["modbus_tcp"] = Field(description="Kind of connection.")
-    host: str = Field(description="Host name or address of the meter or gateway.")
+    host: str = Field(min_length=1, description="Host name or address of the meter or gateway.")
     port: int = Field(502, ge=1, le=65535, description="TCP port.")
     timeout_s: float = Field(3.0, gt=0, le=60, description="Time to wait for one reply.")
     interval_s: float | None = Field(
@@ -137,7 +144,7 @@ class Mqtt(Model):
     """An MQTT broker: QoS 1, persistent session, acknowledged only after the data is on disk."""
 
     type: Literal["mqtt"] = Field(description="Kind of connection.")
-    host: str = Field(description="Host name or address of the broker.")
+    host: str = Field(min_length=1, description="Host name or address of the broker.")
     port: int = Field(1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS.")
     version: Literal["3.1.1", "5"] = Field("3.1.1", description="MQTT version.")
     client_id: str | None = Field(
@@ -149,9 +156,18 @@ class Mqtt(Model):
     )
     keepalive_s: int = Field(30, ge=5, le=3600, description="Keep-alive.")
     session_expiry_s: int = Field(
-        604800, ge=0, description="How long a version 5 broker keeps the session (7 days)."
+        604800,
+        ge=0,
+        le=4_294_967_295,
+        description="How long a version 5 broker keeps the session (7 days).",
     )
     tls: Tls | None = Field(None, description="TLS settings; `{}` for TLS with system CAs.")
+
+    @model_validator(mode="after")
+    def _password_has_a_name(self) -> Mqtt:
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file without username")
+        return self
 
 
 class Files(Model):
@@ -226,7 +242,10 @@ class Meter(Model):
         "multiplier, in the unit's hourly amount (kW for kWh). Bounds gaps and finds spikes.",
     )
     interval_s: float | None = Field(
-        None, gt=0, description="Expected time between readings; default the connection's."
+        None,
+        ge=0.1,
+        le=2_678_400,
+        description="Expected time between readings; default the connection's.",
     )
     span_minutes: float | None = Field(
         None,
@@ -237,6 +256,11 @@ class Meter(Model):
     accuracy_class: str | None = Field(None, description="Accuracy class, such as 0.5S.")
     calibrated_on: date | None = Field(None, description="Date of the last calibration.")
     calibration_due: date | None = Field(None, description="Date by which the next is due.")
+
+    @field_validator("function", mode="before")
+    @classmethod
+    def _function_of_a_csv(cls, given: object) -> object:
+        return int(given) if given in ("3", "4") else given
 
     @model_validator(mode="after")
     def _one_subject(self) -> Meter:
@@ -313,7 +337,9 @@ class ImportMapping(Model):
     """How `kgce import readings` reads one layout of file."""
 
     files: str = Field("*", description="Glob of file names that the mapping is for.")
-    delimiter: str = Field(",", min_length=1, max_length=1, description="CSV delimiter.")
+    delimiter: Annotated[str, StringConstraints(strip_whitespace=False)] = Field(
+        ",", min_length=1, max_length=1, description="CSV delimiter."
+    )
     time: TimeColumns = Field(description="The time stamp.")
     values: dict[Identifier, str] = Field(
         default_factory=dict, description="Wide layout: meter id to the column of its values."
@@ -338,7 +364,7 @@ class Intervals(Model):
     poll_s: float = Field(60.0, ge=0.1, le=86400, description="Default poll interval of meters.")
     flush_s: float = Field(10.0, gt=0, le=3600, description="Spool to lake.")
     refresh_s: float = Field(900.0, ge=1, le=86400, description="Lake to figures.")
-    compact_h: float = Field(24.0, ge=1, le=720, description="Compaction of the lake's files.")
+    compact_h: float = Field(6.0, ge=1, le=720, description="Compaction of the lake's files.")
 
 
 class Quality(Model):

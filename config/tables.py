@@ -131,7 +131,7 @@ METER = _s("meter_id", "meter", "计量器具")
 UNIT = _s("unit", "unit", "单位")
 COVERAGE = _f("coverage_ratio", "1", "share of the time that was observed", "数据完整率")
 PERIOD = (
-    _s("by", "length of the period: 15min, hour, day, month, year", "统计周期"),
+    _s("grain", "length of the period: 15min, hour, day, month, year", "统计周期"),
     _s("period", "label of the period in the plant's time zone", "期间"),
     _t("start_utc", "start of the time that the figure covers", "开始时间"),
     _t("end_utc", "end of the time that the figure covers", "结束时间"),
@@ -252,7 +252,7 @@ STATEMENTS = Table(
 CONSUMPTION = Table(
     "consumption",
     "start_utc",
-    ("plant_id", "node_id", "energy_code", "by", "period"),
+    ("plant_id", "node_id", "energy_code", "grain", "period"),
     (
         PLANT,
         _s("node_id", "node of the plant tree", "用能单元"),
@@ -286,7 +286,7 @@ CONSUMPTION = Table(
 INDICATORS = Table(
     "indicators",
     "start_utc",
-    ("plant_id", "indicator", "subject", "by", "period", "norm"),
+    ("plant_id", "indicator", "subject", "grain", "period", "norm"),
     (
         PLANT,
         _s("indicator", "unit_product_energy, _electricity or _coal", "指标"),

@@ -141,15 +141,16 @@ def sum_periods(
     """
     counted = _counted(consumption, rule)
     wanted = _wanted(counted, {pair for pair in expected if rule.counts(pair[1])})
-    summed = counted.join(wanted, on="by").with_columns(
-        _whole=pl.len().over("by", "period") == pl.col("wanted")
+    summed = counted.join(wanted, on="grain").with_columns(
+        _whole=pl.len().over("grain", "period") == pl.col("wanted")
     )
 
     def total(name: str) -> pl.Expr:
         known = pl.col("_whole").all() & pl.col(name).is_not_null().all()
-        return pl.when(known).then(pl.col(name).sum())
+        # Smallest first: the same to the last bit in whatever order an engine adds.
+        return pl.when(known).then(pl.col(name).implode().list.sort().list.sum())
 
-    return summed.group_by("by", "period", maintain_order=True).agg(
+    return summed.group_by("grain", "period", maintain_order=True).agg(
         pl.col("start_utc").min(),
         pl.col("end_utc").max(),
         numerator=total("amount"),
@@ -185,12 +186,12 @@ def _counted(consumption: pl.DataFrame, rule: Rule) -> pl.DataFrame:
 
 def _wanted(counted: pl.DataFrame, expected: set[tuple[str, str]]) -> pl.DataFrame:
     """How many rows each period must have, by length of period."""
-    seen = counted.select("by", "node_id", "energy_code").unique()
+    seen = counted.select("grain", "node_id", "energy_code").unique()
     rows = [
         (by, len(expected | set(group.select("node_id", "energy_code").iter_rows())))
-        for (by,), group in seen.group_by("by")
+        for (by,), group in seen.group_by("grain")
     ]
-    schema = {"by": pl.String(), "wanted": pl.Int64()}
+    schema = {"grain": pl.String(), "wanted": pl.Int64()}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

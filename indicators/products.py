@@ -179,7 +179,7 @@ def _made(outputs: pl.DataFrame, product: Product) -> pl.DataFrame:
     factors = {u: conversion_factor(u, product.unit) * product.standard_factor for u in units}
     per_unit = pl.col("unit").replace_strict(factors, return_dtype=pl.Float64)
     return outputs.select(
-        "by", "period", "start_utc", "end_utc", "coverage_ratio",
+        "grain", "period", "start_utc", "end_utc", "coverage_ratio",
         status_rank(),
         quantity=pl.col("quantity") * per_unit,
         quantity_low=pl.col("low") * per_unit,
@@ -190,7 +190,7 @@ def _made(outputs: pl.DataFrame, product: Product) -> pl.DataFrame:
 def _meet(energy: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
     """Energy and output by period; a side that is absent is unknown, with coverage 0."""
     spans = ("start_utc", "end_utc")
-    met = energy.join(made, on=("by", "period"), how="full", coalesce=True, suffix="_made")
+    met = energy.join(made, on=("grain", "period"), how="full", coalesce=True, suffix="_made")
     same_span = pl.all_horizontal(
         (pl.col(name) == pl.col(f"{name}_made")).fill_null(True) for name in spans
     )
@@ -203,7 +203,7 @@ def _meet(energy: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
         *(pl.coalesce(name, f"{name}_made").alias(name) for name in spans),
         same_span=same_span,
         label_day=label_day_expr(),
-    ).sort("by", "start_utc")
+    ).sort("grain", "start_utc")
 
 
 def _rows(
@@ -230,7 +230,7 @@ def _rows(
         "provenance": provenance,
     }
     return (
-        sized.select("by", "period", "start_utc", "end_utc")
+        sized.select("grain", "period", "start_utc", "end_utc")
         .hstack(figures)
         .with_columns(pl.lit(v, dtype=schema[name]).alias(name) for name, v in constants.items())
         .select(schema.names())

@@ -6,73 +6,85 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from pipeline.findings import EVENT_SCHEMA
+from pipeline.gauges import is_beyond, refused_events
 from pipeline.pieces import GAP_SCHEMA, Pieces, rule_frame, sum_by_bin
+from pipeline.readings import samples_of
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
 
-# Holes shorter than this between two spans are the jitter of stamps, not missing time.
+# Spans of a meter that leave or overlap less than this are the jitter of its stamps.
 JITTER_RATIO = 0.05
 
 
-def amount_pieces(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> Pieces:
-    """Pieces of meters whose readings are amounts, or means of a gauge, over a span.
+def amount_pieces(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[Pieces, pl.DataFrame]:
+    """Pieces of meters whose readings are amounts, or means of a gauge, over a span; and events.
 
-    ``rows``: meter_id, t (end of the span, microseconds UTC), value (raw), in any order, good only.
-    The span's length is the rule's. Two readings of one time: the one stored last counts.
+    ``rows``: as `readings.good_rows` makes them; ``t`` is the end of the span, whose length is the
+    rule's. What is beyond rated power is not believed and leaves a gap; one pulse of a coarse meter
+    never is.
     """
     gauges = [rule.meter_id for rule in rules if rule.kind == "gauge"]
-    per_span = pl.when(pl.col("meter_id").is_in(gauges)).then(pl.col("span_us") / US_PER_H)
-    spans = (
-        rows.unique(("meter_id", "t"), keep="last", maintain_order=True)
+    is_mean = pl.col("meter_id").is_in(gauges)
+    read, events = samples_of(rows)
+    quantum = pl.col("value").abs().filter(pl.col("value") != 0).min().over("meter_id")
+    most = pl.when(is_mean).then(pl.col("rate") * US_PER_H)
+    samples = (
+        read.lazy()
         .join(rule_frame(rules), on="meter_id", maintain_order="left")
-        .select(
-            "meter_id",
-            "rate",
-            t0=pl.col("t") - pl.col("span_us"),
-            t1="t",
-            amount=pl.col("value") * per_span.otherwise(1.0),
-        )
-        .sort("meter_id", "t1")
-        .collect(engine="streaming")
+        .with_columns(most=most.otherwise(pl.col("rate") * pl.col("span_us") + quantum))
+        .with_columns(beyond=is_beyond(pl.col("value"), pl.col("most")))
+        .collect()
     )
-    return span_pieces(spans, code="amount.sparse")
+    hours = pl.when(is_mean).then(pl.col("span_us") / US_PER_H).otherwise(1.0)
+    spans = samples.filter(~pl.col("beyond")).select(
+        "meter_id",
+        "rate",
+        t0=pl.col("t") - pl.col("span_us"),
+        t1="t",
+        amount=pl.col("value") * hours,
+    )
+    refused = refused_events(samples.filter("beyond"), "amount.beyond_rated")
+    pieces, overlaps = span_pieces(spans, code="amount.sparse", jitter_ratio=JITTER_RATIO)
+    return pieces, pl.concat([events, refused, overlaps])
 
 
-def span_pieces(spans: pl.DataFrame, *, code: str) -> Pieces:
-    """Pieces of known amounts over known spans (meter_id, rate, t0, t1, amount), sorted by t1.
+def span_pieces(
+    spans: pl.DataFrame, *, code: str, jitter_ratio: float = 0.0
+) -> tuple[Pieces, pl.DataFrame]:
+    """Pieces of known amounts over known spans (meter_id, rate, t0, t1, amount); and events.
 
     A span inside one interval, or over one boundary, is measured; a longer one is a covered gap
     with ``code``: spread evenly over its time, exact in total. Time between spans is a gap of
-    unknown amount.
+    unknown amount. Where spans overlap all are booked, and time is covered once.
     """
-    end_before = pl.col("t1").cum_max().shift(1).over("meter_id")
-    jitter = (pl.col("t0") - end_before).is_between(0, JITTER_RATIO * (pl.col("t1") - pl.col("t0")))
-    bounded = spans.with_columns(
-        t0=pl.when(jitter).then(end_before).otherwise(pl.col("t0")), end_before=end_before
-    ).with_columns(
-        dt=pl.col("t1") - pl.col("t0"),
-        from_bin=pl.col("t0") // GRID_US,
-        to_bin=(pl.col("t1") - 1) // GRID_US,
-    )
-    inside = bounded.filter(pl.col("from_bin") == pl.col("to_bin"))
-    crossing = bounded.filter(pl.col("to_bin") - pl.col("from_bin") == 1)
-    longer = bounded.filter(pl.col("to_bin") - pl.col("from_bin") > 1)
+    bounded = _bounded(spans, jitter_ratio)
+    reach = pl.col("to_bin") - pl.col("from_bin")
+    inside, crossing = bounded.filter(reach == 0), bounded.filter(reach == 1)
     boundary = pl.col("to_bin") * GRID_US
     before = pl.col("amount") * ((boundary - pl.col("t0")) / pl.col("dt"))
     measured = sum_by_bin(
         [
-            inside.select("meter_id", bin="from_bin", amount="amount", covered_us="dt"),
+            inside.select(
+                "meter_id",
+                bin="from_bin",
+                amount="amount",
+                covered_us=pl.col("t1") - pl.col("new_from"),
+            ),
             crossing.select(
-                "meter_id", bin="from_bin", amount=before, covered_us=boundary - pl.col("t0")
+                "meter_id",
+                bin="from_bin",
+                amount=before,
+                covered_us=boundary - pl.min_horizontal("new_from", boundary),
             ),
             crossing.select(
                 "meter_id",
                 bin="to_bin",
                 amount=pl.col("amount") - before,
-                covered_us=pl.col("t1") - boundary,
+                covered_us=pl.col("t1") - pl.max_horizontal("new_from", boundary),
             ),
         ]
     )
-    spread = longer.select(
+    spread = bounded.filter(reach > 1).select(
         "meter_id",
         "t0",
         "t1",
@@ -81,7 +93,27 @@ def span_pieces(spans: pl.DataFrame, *, code: str) -> Pieces:
         low="amount",
         high="amount",
     )
-    return Pieces(measured, pl.concat([spread, _holes(bounded)]).cast(GAP_SCHEMA))
+    gaps = pl.concat([spread, _holes(bounded)]).cast(GAP_SCHEMA)
+    return Pieces(measured, gaps), _overlaps(bounded)
+
+
+def _bounded(spans: pl.DataFrame, jitter_ratio: float) -> pl.DataFrame:
+    """Spans in order of their ends, with jitter taken out; ``new_from``: what they newly cover."""
+    end_before = pl.col("t1").cum_max().shift(1).over("meter_id")
+    off = pl.col("t0") - pl.col("end_before")
+    jitter = off.abs() <= jitter_ratio * (pl.col("t1") - pl.col("t0"))
+    joined = jitter & (pl.col("end_before") < pl.col("t1"))
+    return (
+        spans.sort("meter_id", "t1", "t0")
+        .with_columns(end_before=end_before)
+        .with_columns(t0=pl.when(joined).then("end_before").otherwise("t0"))
+        .with_columns(
+            dt=pl.col("t1") - pl.col("t0"),
+            from_bin=pl.col("t0") // GRID_US,
+            to_bin=(pl.col("t1") - 1) // GRID_US,
+            new_from=pl.max_horizontal("t0", "end_before"),
+        )
+    )
 
 
 def _holes(spans: pl.DataFrame) -> pl.DataFrame:
@@ -95,4 +127,23 @@ def _holes(spans: pl.DataFrame) -> pl.DataFrame:
         amount=pl.lit(None, pl.Float64),
         low=pl.lit(0.0),
         high=pl.col("rate") * hole,
+    )
+
+
+def _overlaps(spans: pl.DataFrame) -> pl.DataFrame:
+    return (
+        spans.filter(pl.col("t0") < pl.col("end_before"))
+        .select(
+            "meter_id",
+            code=pl.lit("amount.overlap"),
+            start_us="t0",
+            end_us="t1",
+            evidence=pl.struct(
+                first_value="amount",
+                last_value="amount",
+                modulus=pl.lit(None, pl.Float64),
+                discarded=pl.lit(0, pl.Int64),
+            ),
+        )
+        .cast(EVENT_SCHEMA)
     )

@@ -1,8 +1,7 @@
 """Readings of counters, reduced to one row for each meter and 15-minute bin.
 
-Each meter's readings are brought together (a radix sort by meter where storage has them mixed),
-sorted by time only where they are not, and handed to the counter's state machine. All passes run at
-array speed; what is irregular is looked at one by one.
+Each meter's readings are handed whole to the counter's state machine. All passes run at array
+speed; what is irregular is looked at one by one.
 """
 
 from __future__ import annotations
@@ -15,10 +14,13 @@ import numpy as np
 import polars as pl
 
 from pipeline.counters import Event, Floats, Ints, Walk, walk
+from pipeline.findings import EVENT_SCHEMA
+from pipeline.readings import series_of
 from pipeline.rules import GRID_US, MeterRule
 
-# A bin: first and last believed reading, the amount (raw) and the holes between them, and what the
-# step into the bin is known for.
+# A bin: first and last believed reading, the amount (raw) and the holes between them. ``enter_add``
+# is what the step into the bin gains beyond the difference of values, null where nothing may be
+# booked; ``enter_code`` names that step where it is a gap whatever its length.
 BIN_SCHEMA = pl.Schema(
     {
         "meter_id": pl.String(),
@@ -31,17 +33,6 @@ BIN_SCHEMA = pl.Schema(
         "hole_us": pl.Int64(),
         "enter_add": pl.Float64(),
         "enter_code": pl.String(),
-    }
-)
-EVENT_SCHEMA = pl.Schema(
-    {
-        "meter_id": pl.String(),
-        "code": pl.String(),
-        "start_us": pl.Int64(),
-        "end_us": pl.Int64(),
-        "evidence": pl.Struct(
-            {"first_value": pl.Float64(), "last_value": pl.Float64(), "modulus": pl.Float64()}
-        ),
     }
 )
 # Two readings inside one bin that are too far apart, or between which nothing may be booked
@@ -69,75 +60,37 @@ class Binned:
 def bin_counters(rows: pl.LazyFrame, rules: Sequence[MeterRule], window_us: int) -> Binned:
     """Bins of all counters.
 
-    ``rows``: meter_id, t (microseconds UTC), value (raw), in any order, good readings only.
-    ``window_us``: how long a dip or spike may last.
+    ``rows``: as `readings.good_rows` makes them, in any order. ``window_us``: how long a dip or
+    spike may last.
     """
+    series, said = series_of(rows, rules)
     bins = [BIN_SCHEMA.to_frame()]
     holes: list[dict[str, Any]] = []
     events: list[dict[str, Any]] = []
-    for rule, t, v in _by_meter(rows, rules):
-        t, v, conflicts = _in_order(rule.meter_id, t, v)
-        walked = walk(t, v, window_us=window_us, modulus=rule.modulus, rate_per_us=rule.rate_per_us)
+    for rule, t, v in series:
+        walked = walk(
+            t,
+            v,
+            window_us=window_us,
+            max_gap_us=rule.max_gap_us,
+            modulus=rule.modulus,
+            rate_per_us=rule.rate_per_us,
+        )
         believed = _believed(t, v, walked)
-        bins.append(_bins(rule, believed))
-        holes.extend(_holes(rule, believed))
-        events.extend(conflicts)
+        apart = _apart(rule, believed)
+        bins.append(_bins(rule, believed, apart))
+        holes.extend(_holes(rule, believed, apart))
         events.extend(_event(rule.meter_id, t, event) for event in walked.events)
     return Binned(
         pl.concat(bins),
         pl.DataFrame(holes, schema=HOLE_SCHEMA),
-        pl.DataFrame(events, schema=EVENT_SCHEMA),
+        pl.concat([said, pl.DataFrame(events, schema=EVENT_SCHEMA)]),
     )
 
 
-def _by_meter(
-    rows: pl.LazyFrame, rules: Sequence[MeterRule]
-) -> Iterator[tuple[MeterRule, Ints, Floats]]:
-    """Times and values of each meter that has readings, as stored, in order of meter id."""
-    by_id = {rule.meter_id: rule for rule in rules}
-    meters = pl.Enum(sorted(by_id))
-    frame = rows.select(
-        "t", "value", meter=pl.col("meter_id").cast(meters).to_physical().cast(pl.UInt16)
-    ).collect(engine="streaming")
-    meter, t, v = (frame[name].to_numpy() for name in ("meter", "t", "value"))
-    if (meter[1:] < meter[:-1]).any():
-        order = np.argsort(meter, kind="stable")  # a radix sort: 16-bit keys
-        t, v = t[order], v[order]
-    counts = np.bincount(meter, minlength=len(by_id))
-    ends = np.cumsum(counts)
-    for meter_id, count, end in zip(sorted(by_id), counts, ends, strict=True):
-        if count:
-            yield by_id[meter_id], t[end - count : end], v[end - count : end]
-
-
-def _in_order(meter_id: str, t: Ints, v: Floats) -> tuple[Ints, Floats, list[dict[str, Any]]]:
-    """Sorted by time, each time once; two values for one time: the one stored last is used."""
-    finite = np.isfinite(v)
-    if not finite.all():
-        t, v = t[finite], v[finite]
-    step = np.diff(t)
-    if (step < 0).any():
-        order = np.argsort(t, kind="stable")
-        t, v = t[order], v[order]
-        step = np.diff(t)
-    if (step > 0).all():
-        return t, v, []
-    conflicts = [
-        {
-            "meter_id": meter_id,
-            "code": "reading.conflict",
-            "start_us": int(t[i]),
-            "end_us": int(t[i]),
-            "evidence": {"first_value": float(v[i]), "last_value": float(v[i + 1])},
-        }
-        for i in np.flatnonzero((step == 0) & (np.diff(v) != 0))
-    ]
-    last = np.append(step > 0, True)
-    return t[last], v[last], conflicts
-
-
 class _Believed(NamedTuple):
-    """The believed readings; ``codes`` of those into which nothing is booked, by index."""
+    """The believed readings; ``codes`` of the steps that are gaps, by index; ``add`` is NaN where
+    nothing is booked."""
 
     t: Ints
     v: Floats
@@ -146,58 +99,71 @@ class _Believed(NamedTuple):
 
 
 def _believed(t: Ints, v: Floats, walked: Walk) -> _Believed:
-    codes = {event.last: event.code for event in walked.events if walked.cut[event.last]}
+    add = np.where(walked.cut, np.nan, walked.add) if walked.codes else walked.add
     if walked.keep.all():
-        return _Believed(t, v, walked.add, codes)
+        return _Believed(t, v, add, walked.codes)
     kept = walked.keep
     place = np.cumsum(kept) - 1
-    return _Believed(
-        t[kept], v[kept], walked.add[kept], {int(place[i]): code for i, code in codes.items()}
-    )
+    codes = {int(place[i]): code for i, code in walked.codes.items()}
+    return _Believed(t[kept], v[kept], add[kept], codes)
 
 
 def _apart(rule: MeterRule, believed: _Believed) -> Ints:
-    """Indices of readings whose step from the one before is a hole or a cut."""
+    """Indices of readings whose step from the one before is a gap."""
     far = np.flatnonzero(np.diff(believed.t) > rule.max_gap_us) + 1
     return np.union1d(far, np.fromiter(believed.codes, np.int64, len(believed.codes)))
 
 
-def _bins(rule: MeterRule, believed: _Believed) -> pl.DataFrame:
+def _first_of_bins(t: Ints) -> Ints:
+    """Indices of the first reading of each bin that has one."""
+    edges = np.arange(t[0] // GRID_US + 1, t[-1] // GRID_US + 1) * GRID_US
+    if len(edges) < len(t):  # a few searches are much cheaper than many divisions
+        starts: Ints = np.append(0, np.searchsorted(t, edges))
+        return starts[np.flatnonzero(np.append(True, starts[1:] != starts[:-1]))]
+    grid = t // GRID_US
+    return np.flatnonzero(np.append(True, grid[1:] != grid[:-1]))
+
+
+def _inside(first: Ints, readings: Ints) -> Iterator[tuple[int, int]]:
+    """Of those readings that are not the first of their bin: index, and number of the bin."""
+    at = np.searchsorted(first, readings, side="right") - 1
+    later = first[at] != readings
+    return zip(readings[later].tolist(), at[later].tolist(), strict=True)
+
+
+def _bins(rule: MeterRule, believed: _Believed, apart: Ints) -> pl.DataFrame:
     t, v, add, codes = believed
     if not len(t):
         return BIN_SCHEMA.to_frame()
-    grid = t // GRID_US
-    first = np.flatnonzero(np.append(True, grid[1:] != grid[:-1]))
+    first = _first_of_bins(t)
     last = np.append(first[1:], len(t)) - 1
     inner, hole = v[last] - v[first], np.zeros(len(first), np.int64)
     # What is odd inside a bin; the step into a bin belongs to two bins, and is laid elsewhere.
-    for i in np.setdiff1d(np.flatnonzero(add), first):
-        inner[np.searchsorted(first, i, "right") - 1] += add[i]
-    for i in np.setdiff1d(_apart(rule, believed), first):
-        at = np.searchsorted(first, i, "right") - 1
-        inner[at] -= v[i] - v[i - 1] + add[i]
+    for i, at in _inside(first, np.flatnonzero(add)):
+        inner[at] += np.nan_to_num(add[i])
+    for i, at in _inside(first, apart):
+        inner[at] -= v[i] - v[i - 1] + np.nan_to_num(add[i])
         hole[at] += t[i] - t[i - 1]
-    entered = dict(zip(first.tolist(), range(len(first)), strict=True)) if codes else {}
-    enter_code: list[str | None] = [None] * len(first)
-    for i, code in codes.items():
-        if i in entered:
-            enter_code[entered[i]] = code
+    enter_code: list[str | None] | None = [codes.get(i) for i in first.tolist()] if codes else None
     return pl.DataFrame(
         {
-            "bin": grid[first],
+            "bin": t[first] // GRID_US,
             "t0": t[first],
             "t1": t[last],
             "v0": v[first],
             "v1": v[last],
             "inner": inner,
             "hole_us": hole,
-            "enter_add": add[first],
-            "enter_code": pl.Series(enter_code, dtype=pl.String),
+            "enter_add": pl.Series(add[first], nan_to_null=True),
         }
-    ).select(pl.lit(rule.meter_id).alias("meter_id"), pl.all())
+    ).select(
+        pl.lit(rule.meter_id).alias("meter_id"),
+        pl.all(),
+        pl.Series("enter_code", enter_code or [None] * len(first), dtype=pl.String),
+    )
 
 
-def _holes(rule: MeterRule, believed: _Believed) -> list[dict[str, Any]]:
+def _holes(rule: MeterRule, believed: _Believed, apart: Ints) -> list[dict[str, Any]]:
     t, v, add, codes = believed
     return [
         {
@@ -205,9 +171,9 @@ def _holes(rule: MeterRule, believed: _Believed) -> list[dict[str, Any]]:
             "t0": int(t[i - 1]),
             "t1": int(t[i]),
             "code": codes.get(int(i), "counter.gap"),
-            "amount": None if int(i) in codes else float(v[i] - v[i - 1] + add[i]),
+            "amount": None if np.isnan(add[i]) else float(v[i] - v[i - 1] + add[i]),
         }
-        for i in _apart(rule, believed)
+        for i in apart
         if t[i - 1] // GRID_US == t[i] // GRID_US
     ]
 

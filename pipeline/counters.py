@@ -3,31 +3,47 @@
 One meter's readings come sorted by time, each time once. Regular steps (not falling, not faster
 than the rated power allows) are passed over at array speed; only irregular ones are looked at:
 
-    falls, and jumps back up within the window        dip       the low readings are discarded
+    falls, and jumps back to the old level            dip       the low readings are discarded
     fell back to where it was before an abrupt rise   spike     the high readings are discarded
     falls near the modulus, plausible step            rollover  the modulus is added
     falls, stays low and climbs                       reset     nothing is booked across it
+    falls, and is back too late or too smoothly       ambiguous nothing is booked across it
     rises faster than rated power, and stays          jump      nothing is booked across it
     none of these yet                                 unsettled held back until more is read
+    stands still, then catches up in one step         frozen    booked over the time it stood still
 
-Two worked cases. 100, 0, 101: the 0 is a dip, one unit is booked. 100, 0, 1, 2: a reset, two units
-are booked after it and none across it.
+Four worked cases. 100, 0, 101: the 0 is a dip, one unit is booked. 100, 0, 1, 2: a reset, two units
+are booked after it and none across it. 5, 0, 3, 6, 9: a dip or a reset, nobody can say; three units
+are booked after it. 100, 0, 0, 0: held back, for as long as it takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.pace import Pace, pace_of
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
-# A meter that fell counts as reset once this many readings in a row are regular and climb.
+# A meter that fell counts as reset once this many readings in a row are regular and climb; a level
+# is believed once one of as many readings after it is on it too.
 SETTLED_READINGS = 3
+# Dip and spike leave a line and come back to it: the abrupt step makes up at least this much of it.
+ABRUPT_RATIO = 0.5
+# A fall of so little of the register is its jitter, never a new register.
+JITTER_RATIO = 0.001
+# A rollover after standing still is believed so near to the modulus only.
+NEAR_MODULUS_RATIO = 0.1
+# A first reading of exactly 0 is not believed where the step out of it is so many ordinary ones.
+FALSE_START_STEPS = 100
+# Frozen stands still so many times longer than the counter usually does between two changes.
+FROZEN_STILLS = 3
 
 
 class Event(NamedTuple):
@@ -45,12 +61,13 @@ class Walk:
 
     ``keep`` marks the readings believed; ``add`` is what the step into a kept reading gains beyond
     the difference of values (the modulus, at a rollover); ``cut`` marks kept readings into which
-    nothing may be booked.
+    nothing may be booked; ``codes`` names, by index, the steps that are gaps whatever their length.
     """
 
-    keep: npt.NDArray[np.bool_]
+    keep: Bools
     add: Floats
-    cut: npt.NDArray[np.bool_]
+    cut: Bools
+    codes: dict[int, str] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
 
@@ -59,47 +76,66 @@ def walk(
     v: Floats,
     *,
     window_us: int,
+    max_gap_us: int,
     modulus: float | None = None,
     rate_per_us: float | None = None,
 ) -> Walk:
     """Walk over one counter's readings.
 
-    ``t`` microseconds, strictly rising; ``v`` values in the counter's unit; ``window_us`` how long
-    a dip or spike may last; ``rate_per_us`` the fastest believable rate, without which a ``modulus``
-    is of no use. The first reading is the baseline. Pure; the inputs are not changed.
+    ``t`` microseconds, strictly rising; ``v`` values in the counter's unit, finite; ``window_us``
+    how long a dip or spike may last; ``max_gap_us`` how far apart readings are when the meter was
+    not watched; ``rate_per_us`` the fastest believable rate, without which a ``modulus`` is of no
+    use. The first reading is the baseline. Pure; the inputs are not changed.
     """
-    return _Machine(t, v, window_us, modulus, rate_per_us).run()
+    return _Machine(t, v, window_us, max_gap_us, modulus, rate_per_us).run()
 
 
 class _Machine:
     def __init__(
-        self, t: Ints, v: Floats, window_us: int, modulus: float | None, rate: float | None
+        self,
+        t: Ints,
+        v: Floats,
+        window_us: int,
+        max_gap_us: int,
+        modulus: float | None,
+        rate: float | None,
     ) -> None:
-        self.t, self.v = t, v
-        self.window_us, self.modulus, self.rate = window_us, modulus, rate
-        n = len(v)
-        self.out = Walk(np.ones(n, np.bool_), np.zeros(n), np.zeros(n, np.bool_))
-        steps = np.diff(v)
-        rises = steps[steps > 0]
-        # One step of a coarse register may come sooner than the rate alone would allow.
-        self.quantum = float(rises.min()) if rate is not None and len(rises) else 0.0
-        self.irregular = self._irregular_steps(steps)
-        self.changed = 0  # the kept reading at which the value last changed
+        self.t, self.v, self.n = t, v, len(v)
+        self.window_us, self.max_gap_us = window_us, max_gap_us
+        # Without a rated power nobody can say how often a counter rolled over.
+        self.modulus = None if rate is None else modulus
+        self.rate = None if rate is None else rate * (1 + 1e-9)  # a hair for rounding
+        self.out = Walk(np.ones(self.n, np.bool_), np.zeros(self.n), np.zeros(self.n, np.bool_))
+        self.any_fast = False
+        self.odd = self._odd_steps()
+        self.irregular = np.flatnonzero(self.odd)
+        self._two_rises: tuple[float, float] | None = None
 
-    def _irregular_steps(self, steps: Floats) -> Ints:
-        """Indices k whose step from k - 1 needs a look."""
-        odd = steps < 0
-        if self.rate is not None:
-            allowed = self.rate * np.diff(self.t)
-            odd |= steps > allowed + self.quantum
-            if self.modulus is not None:
-                odd |= allowed >= self.modulus
-        return np.flatnonzero(odd) + 1
+    def _odd_steps(self) -> Bools:
+        """Which readings are entered by a step that needs a look."""
+        odd = np.zeros(self.n, np.bool_)
+        steps = np.diff(self.v)
+        np.less(steps, 0, out=odd[1:])
+        if self.rate is None:
+            return odd
+        most = self.rate * np.diff(self.t)
+        fast = np.flatnonzero(steps > most)
+        self.any_fast = len(fast) > 0
+        if self.any_fast:
+            changes = np.flatnonzero(steps)
+            before = np.searchsorted(changes, fast) - 1
+            since = np.where(before >= 0, self.t[changes[before]], self.t[0])
+            odd[fast + 1] |= steps[fast] > self.rate * (self.t[fast + 1] - since)
+        if self.modulus is not None:
+            odd[1:] |= most >= self.modulus
+        return odd
 
     def run(self) -> Walk:
-        n, prev = len(self.v), 0
+        self._doubt_first_zero()
+        n, prev = self.n, 0
         while (k := self._next_to_look_at(prev)) < n:
             prev = self._judge(k - 1 if self._in_regular_run(prev, k) else prev, k)
+        self._find_frozen()
         return self.out
 
     def _in_regular_run(self, prev: int, k: int) -> bool:
@@ -107,18 +143,24 @@ class _Machine:
 
     def _next_to_look_at(self, prev: int) -> int:
         """The next reading after ``prev`` whose step is irregular; n where there is none."""
-        n = len(self.v)
         k = prev + 1
-        while k < n and not self.out.keep[k]:
-            k += 1
-        if k < n and k > prev + 1:
-            return k  # readings between were discarded: this step is a new one
+        if k < self.n and not self.out.keep[k]:
+            # Readings between were discarded: the step over them is a new one.
+            return self._first(self.out.keep, k)
         at = int(np.searchsorted(self.irregular, k))
-        return int(self.irregular[at]) if at < len(self.irregular) else n
+        return int(self.irregular[at]) if at < len(self.irregular) else self.n
+
+    def _first(self, marked: Bools, start: int) -> int:
+        size = 256
+        while start < self.n:
+            found = marked[start : start + size]
+            if found.any():
+                return start + int(found.argmax())
+            start, size = start + size, size * 4
+        return self.n
 
     def _judge(self, prev: int, k: int) -> int:
         """Decide on reading ``k`` after the kept ``prev``; returns the last reading decided on."""
-        self.changed = self._last_change(prev)
         if self.v[k] < self.v[prev]:
             return self._fell(prev, k)
         if self._ambiguous_rollover(prev, k):
@@ -127,129 +169,278 @@ class _Machine:
             return self._rose_too_fast(prev, k)
         return k
 
-    def _last_change(self, prev: int) -> int:
-        """The kept reading since when the value has been what it is at ``prev``."""
-        c = prev
-        for q in self._kept_before(prev):
-            if self.v[q] != self.v[prev] or self.out.cut[c]:
-                break
-            c = q
-        return c
+    # What is possible
 
-    def _kept_before(self, k: int) -> Iterator[int]:
-        for q in range(k - 1, -1, -1):
-            if self.t[k] - self.t[q] > self.window_us:
-                return
-            if self.out.keep[q]:
-                yield q
-
-    def _ahead(self, k: int) -> range:
-        """Readings after ``k`` within the window; where they are sparse, at least a few."""
-        end = int(np.searchsorted(self.t, self.t[k] + self.window_us, side="right"))
-        return range(k + 1, max(end, min(k + 1 + SETTLED_READINGS, len(self.t))))
+    def _most(self, first: int, last: int) -> float:
+        """The most that rated power allows between two readings."""
+        return (
+            float("inf") if self.rate is None else float(self.rate * (self.t[last] - self.t[first]))
+        )
 
     def _plausible(self, a: int, b: int) -> bool:
-        """Whether the counter can have moved from reading ``a`` to ``b``."""
-        step = self.v[b] - self.v[a]
+        """Whether the counter can have moved from reading ``a`` to ``b``.
+
+        A register shows what passed since its value last changed, and it changed at some time after
+        the last reading that was different. So a coarse register may step sooner than the time
+        since the reading before allows, and a frozen one may catch up.
+        """
+        step = float(self.v[b] - self.v[a])
         if step < 0:
             return False
-        if self.rate is None:
+        if step <= self._most(a, b):
             return True
-        since = self.changed if self.v[a] == self.v[self.changed] and self.changed <= a else a
-        return bool(step <= self.rate * (self.t[b] - self.t[since]) + self.quantum)
+        before = self._last_other(a)
+        if before is None:
+            return step <= self._most(0, b) + self._quantum(step)
+        return step <= self._most(before, b)
+
+    def _last_other(self, a: int) -> int | None:
+        """The last believed reading before ``a`` that shows another value, or another register."""
+        keep, cut, v = self.out.keep, self.out.cut, self.v
+        end, size = a, 64
+        while end > 0:
+            start = max(0, end - size)
+            other = (keep[start:end] & (v[start:end] != v[a])) | cut[start + 1 : end + 1]
+            if other.any():
+                return start + int(np.flatnonzero(other)[-1])
+            end, size = start, size * 4
+        return None
+
+    def _quantum(self, step: float) -> float:
+        """The smallest rise of all others: a coarse register's first step can come at any time."""
+        if self._two_rises is None:
+            rises = np.diff(self.v)
+            rises = rises[rises > 0]
+            rises = np.partition(rises, 1)[:2] if len(rises) > 1 else np.zeros(2)
+            self._two_rises = float(rises[0]), float(rises[1])
+        least, second = self._two_rises
+        return second if step <= least else least
 
     def _ambiguous_rollover(self, prev: int, k: int) -> bool:
-        if self.modulus is None or self.rate is None:
+        return self.modulus is not None and self._most(prev, k) >= self.modulus
+
+    def _rolled_over(self, prev: int, k: int) -> bool:
+        if self.modulus is None or self.v[prev] >= self.modulus:
             return False
-        return bool(self.rate * (self.t[k] - self.t[prev]) >= self.modulus)
+        step = float(self.v[k] + self.modulus - self.v[prev])
+        if step <= self._most(prev, k):
+            return True
+        # After standing still the rated power would explain almost any reset too.
+        before = self._last_other(prev)
+        still = self._most(0 if before is None else before, k)
+        return step <= min(max(still, self._quantum(step)), NEAR_MODULUS_RATIO * self.modulus)
+
+    # Falls
 
     def _fell(self, prev: int, k: int) -> int:
-        if (back := self._dip_end(prev, k)) is not None:
-            return self._discard(k, back, "counter.dip")
         if (base := self._spike_start(prev, k)) is not None:
             self._discard(base + 1, k, "counter.spike")
             return k
+        end = self._low_end(prev, k)
+        if (back := self._dip_end(prev, k, end)) is not None:
+            self._discard(k, back, "counter.dip")
+            return prev
         if self._ambiguous_rollover(prev, k):
             return self._cut(prev, k, "counter.rollover_ambiguous")
         if self._rolled_over(prev, k):
             self.out.add[k] = self.modulus
-            self._event("counter.rollover", prev, k)
+            self._event("counter.rollover", prev, k, 0)
             return k
-        return self._settle(prev, k, "counter.reset", "counter.fall_unsettled")
-
-    def _rose_too_fast(self, prev: int, k: int) -> int:
-        for m in self._ahead(k):
-            if self.v[m] < self.v[k] and self._plausible(prev, m):
-                return self._discard(k, m, "counter.spike")
-        return self._settle(prev, k, "counter.jump", "counter.rise_unsettled")
-
-    def _dip_end(self, prev: int, k: int) -> int | None:
-        """The reading that is back at the old level by an abrupt rise, or None."""
-        ahead = self._ahead(k)
-        back = np.flatnonzero(self.v[ahead.start : ahead.stop] >= self.v[prev]) + ahead.start
-        for m in back[:SETTLED_READINGS]:
-            drop = self.v[prev] - self.v[k:m].min()
-            if self.v[m] - self.v[m - 1] >= 0.5 * drop and self._plausible(prev, int(m)):
-                return int(m)
-        return None
+        if self._climbs(k, end) or self._late_and_smooth(prev, k, end):
+            return self._cut(prev, k, "counter.reset")
+        if end == self.n:
+            self._discard(k, end, "counter.fall_unsettled")
+            return prev
+        self.out.keep[k:end] = False
+        return self._cut(prev, end, "counter.fall_ambiguous")
 
     def _spike_start(self, prev: int, k: int) -> int | None:
         """The last kept reading before an abrupt rise from which ``k`` follows, or None."""
-        after = prev
-        for q in self._kept_before(k):
-            if q == prev:
+        start = int(np.searchsorted(self.t, self.t[k] - self.window_us))
+        start = max(0, min(start, k - 1 - SETTLED_READINGS))
+        steps = slice(start + 1, prev + 1)
+        turns = np.flatnonzero(self.out.cut[steps] | (self.out.add[steps] != 0))
+        start += int(turns[-1]) + 1 if len(turns) else 0
+        under = np.flatnonzero(self.out.keep[start:prev] & (self.v[start:prev] <= self.v[k]))
+        if not len(under):
+            return None
+        base = start + int(under[-1])
+        after = base + 1 + int(np.flatnonzero(self.out.keep[base + 1 : prev + 1])[0])
+        fall, rise = self.v[prev] - self.v[k], self.v[after] - self.v[base]
+        if rise < ABRUPT_RATIO * fall or not self._plausible(base, k):
+            return None
+        pace = self._pace(base, k, k, k)
+        near = self.v[k] - self.v[base] <= ABRUPT_RATIO * fall
+        if not near and not pace.explains(self.v[k] - self.v[base], self.t[k] - self.t[base]):
+            return None
+        return None if pace.explains(rise, self.t[after] - self.t[base]) else base
+
+    def _low_end(self, prev: int, k: int) -> int:
+        """The reading that is on the level of ``prev`` again, and not alone; n where none is."""
+        level, at = self.v[prev], k
+        while (at := self._first_at_least(level, at + 1)) < self.n:
+            if self._holds(at, level):
+                break
+        return at
+
+    def _first_at_least(self, level: float, start: int) -> int:
+        size = 256
+        while start < self.n:
+            found = self.v[start : start + size] >= level
+            if found.any():
+                return start + int(found.argmax())
+            start, size = start + size, size * 4
+        return self.n
+
+    def _holds(self, m: int, level: float) -> bool:
+        """Whether what follows ``m`` bears out its level; nothing that follows denies nothing."""
+        following = slice(m + 1, m + 1 + SETTLED_READINGS)
+        values = self.v[following]
+        if not len(values) or (values >= level).any():
+            return True
+        if self.modulus is None or self.rate is None:
+            return False
+        rolled = values + self.modulus - self.v[m]
+        return bool((rolled <= self.rate * (self.t[following] - self.t[m])).any())
+
+    def _dip_end(self, prev: int, k: int, end: int) -> int | None:
+        """The reading that is back on the old line by an abrupt rise, or None."""
+        last = int(np.searchsorted(self.t, self.t[k] + self.window_us, side="right"))
+        last = max(last, min(k + 1 + SETTLED_READINGS, self.n))
+        if end >= last:
+            return None
+        level, low = self.v[prev], self.v[k:end].min()
+        drop = level - low
+        pace = self._pace(prev, k, end, end)
+        backs = np.flatnonzero(self.v[end : min(last, end + 64)] >= level) + end
+        for m in backs[:SETTLED_READINGS]:
+            net, rise = self.v[m] - level, self.v[m] - self.v[end - 1]
+            if not self._plausible(prev, m) or not self._holds(m, level):
                 continue
-            if self.out.cut[after] or self.out.add[after]:
-                return None
-            if self.v[q] <= self.v[k]:
-                fall = self.v[prev] - self.v[k]
-                abrupt = self.v[after] - self.v[q] >= 0.5 * fall
-                return q if abrupt and self._plausible(q, k) else None
-            after = q
+            if drop <= JITTER_RATIO * abs(level):
+                return int(m)
+            near = net <= ABRUPT_RATIO * drop or pace.explains(net, self.t[m] - self.t[prev])
+            if not near or rise < ABRUPT_RATIO * drop:
+                continue
+            # A new register that climbs this high would need more than rated power, or more than
+            # the pace of the readings around.
+            if self.v[m] - low > self._most(prev, m) + pace.quantum:
+                return int(m)
+            if not pace.explains(rise, self.t[m] - self.t[end - 1]):
+                return int(m)
         return None
 
-    def _rolled_over(self, prev: int, k: int) -> bool:
-        if self.modulus is None or self.rate is None or self.v[prev] >= self.modulus:
-            return False
-        step = self.v[k] + self.modulus - self.v[prev]
-        return bool(step <= self.rate * (self.t[k] - self.t[self.changed]) + self.quantum)
+    def _climbs(self, k: int, end: int) -> bool:
+        """Whether readings ``k`` to before ``end`` hold a regular run that climbs."""
+        start, size = k, 256
+        while start + SETTLED_READINGS <= end:
+            stop = min(start + size, end)
+            v, odd = self.v[start:stop], self.odd[start:stop]
+            climbing = (v[2:] > v[:-2]) & ~odd[2:] & ~odd[1:-1]
+            # A blip that falls at once is no climb.
+            climbing[:-1] &= v[3:] >= v[2:-1]
+            if climbing[: None if stop == end else -1].any():
+                return True
+            start, size = (stop if stop == end else stop - SETTLED_READINGS), size * 4
+        return False
 
-    def _settle(self, prev: int, k: int, settled: str, unsettled: str) -> int:
-        """Cut before ``k`` where a regular climbing run follows; else discard ``k``."""
-        run = [k, *self._ahead(k)][:SETTLED_READINGS]
-        values = self.v[run]
-        steps = np.diff(values)
-        regular = bool((steps >= 0).all()) and all(
-            self.rate is None
-            or values[i + 1] - values[i]
-            <= self.rate * (self.t[run[i + 1]] - self.t[run[i]]) + self.quantum
-            for i in range(len(run) - 1)
-        )
-        if len(run) == SETTLED_READINGS and regular and values[-1] > values[0]:
-            return self._cut(prev, k, settled)
-        return self._discard(k, k + 1, unsettled)
+    def _late_and_smooth(self, prev: int, k: int, end: int) -> bool:
+        """Back on the old level, but later than a dip may last and by an ordinary step."""
+        if end == self.n or self.t[end] - self.t[k] <= self.window_us:
+            return False
+        rise = self.v[end] - self.v[end - 1]
+        return self._pace(prev, k, end, end).explains(rise, self.t[end] - self.t[end - 1])
+
+    def _pace(self, before: int, low: int, low_end: int, after: int) -> Pace:
+        return pace_of(self.t, self.v, self.out.keep, self.out.cut, before, low, low_end, after)
+
+    # Rises
+
+    def _rose_too_fast(self, prev: int, k: int) -> int:
+        settled = k + SETTLED_READINGS
+        if (back := self._spike_end(prev, k)) is not None:
+            self._discard(k, back, "counter.spike")
+        elif self.odd[k + 1 : settled].any():
+            self._discard(k, k + 1, "counter.spike")
+        elif settled > self.n:
+            self._discard(k, self.n, "counter.rise_unsettled")
+        else:
+            return self._cut(prev, k, "counter.jump")
+        return prev
+
+    def _spike_end(self, prev: int, k: int) -> int | None:
+        """The reading that is back on the line of ``prev``, or None."""
+        last = int(np.searchsorted(self.t, self.t[k] + self.window_us, side="right"))
+        last = max(last, min(k + 1 + SETTLED_READINGS, self.n))
+        ahead = self.v[k + 1 : last]
+        backs = np.flatnonzero((ahead < self.v[k]) & (ahead >= self.v[prev])) + k + 1
+        for m in backs[:SETTLED_READINGS]:
+            following = self.v[m + 1 : m + 1 + SETTLED_READINGS]
+            stays = not len(following) or bool((following < self.v[k]).any())
+            if stays and self._plausible(prev, m):
+                return int(m)
+        return None
+
+    def _doubt_first_zero(self) -> None:
+        """A first reading of exactly 0 before the lifetime register, where no power bounds it."""
+        if self.rate is not None or self.n <= SETTLED_READINGS or self.v[0] != 0:
+            return
+        k = self._first_at_least(np.nextafter(0.0, 1.0), 0)
+        if k + SETTLED_READINGS > self.n or self.odd[1 : k + SETTLED_READINGS].any():
+            return
+        pace = self._pace(k - 1, k, k, k)
+        ordinary = max(pace.per_us * (self.t[k] - self.t[k - 1]), pace.quantum)
+        if self.v[k] > FALSE_START_STEPS * ordinary:
+            self._cut(k - 1, k, "counter.jump")
+
+    # Standing still
+
+    def _find_frozen(self) -> None:
+        """Steps that rated power allows only because the register had stood still before.
+
+        What passed then is known, and when it passed is not: the readings that stood still are
+        discarded, so that the step is a gap over all that time.
+        """
+        if self.rate is None or not self.any_fast:
+            return
+        kept = np.flatnonzero(self.out.keep)
+        t, v = self.t[kept], self.v[kept]
+        rises = np.diff(v) + self.out.add[kept[1:]]
+        fast = np.flatnonzero((rises > self.rate * np.diff(t)) & ~self.out.cut[kept[1:]])
+        if not len(fast):
+            return
+        changes = np.flatnonzero(rises)  # the step into reading i + 1 changed the value
+        at = np.searchsorted(changes, fast) - 1
+        began = np.where(at >= 0, changes[at] + 1, 0)
+        still = t[fast + 1] - t[began]
+        usual = np.sort(np.diff(t[changes + 1], prepend=t[0]))[(len(changes) - 1) // 2]
+        coarse = 1.5 * rises[rises > 0].min()
+        frozen = (still > max(self.max_gap_us, FROZEN_STILLS * usual)) & (rises[fast] > coarse)
+        for first, last in zip(kept[began[frozen]], kept[fast[frozen] + 1], strict=True):
+            stood = int(self.out.keep[first + 1 : last].sum())
+            self.out.keep[first + 1 : last] = False
+            self.out.codes[int(last)] = "counter.frozen"
+            self._event("counter.frozen", int(first), int(last), stood)
+
+    # What is done
 
     def _cut(self, prev: int, k: int, code: str) -> int:
         self.out.cut[k] = True
-        self._event(code, prev, k)
+        self.out.codes[k] = code
+        self._event(code, prev, k, int((~self.out.keep[prev + 1 : k]).sum()))
         return k
 
-    def _discard(self, first: int, end: int, code: str) -> int:
-        """Discard readings ``first`` to ``end - 1``; the walk goes on after the kept one before."""
+    def _discard(self, first: int, end: int, code: str) -> None:
+        """Discard readings ``first`` to ``end - 1``."""
+        discarded = int(self.out.keep[first:end].sum())
         self.out.keep[first:end] = False
-        self._event(code, first, end - 1)
-        before = first - 1
-        while not self.out.keep[before]:
-            before -= 1
-        return before
+        self._event(code, first, end - 1, discarded)
 
-    def _event(self, code: str, first: int, last: int) -> None:
-        events = self.out.events
-        if events and events[-1].code == code and code.endswith("unsettled"):
-            first = events.pop().first
+    def _event(self, code: str, first: int, last: int, discarded: int) -> None:
         evidence = {
             "first_value": float(self.v[first]),
             "last_value": float(self.v[last]),
             "modulus": self.modulus,
+            "discarded": discarded,
         }
-        events.append(Event(code, first, last, evidence))
+        self.out.events.append(Event(code, first, last, evidence))

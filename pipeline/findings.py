@@ -6,6 +6,24 @@ import polars as pl
 
 from config.tables import FINDINGS
 
+# What was seen, before it becomes a row: times in microseconds UTC.
+EVENT_SCHEMA = pl.Schema(
+    {
+        "meter_id": pl.String(),
+        "code": pl.String(),
+        "start_us": pl.Int64(),
+        "end_us": pl.Int64(),
+        "evidence": pl.Struct(
+            {
+                "first_value": pl.Float64(),
+                "last_value": pl.Float64(),
+                "modulus": pl.Float64(),
+                "discarded": pl.Int64(),  # readings that were not believed
+            }
+        ),
+    }
+)
+
 # code -> (severity, message)
 MESSAGES: dict[str, tuple[str, str]] = {
     "counter.dip": (
@@ -14,7 +32,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "counter.spike": (
         "warning",
-        "the counter jumped up and came back: the high readings were discarded",
+        "the counter jumped up and did not stay: the high readings were discarded",
     ),
     "counter.rollover": ("info", "the counter passed its modulus and began again: it was added"),
     "counter.rollover_ambiguous": (
@@ -29,7 +47,18 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "counter.jump": (
         "warning",
-        "the counter rose faster than rated power allows and stayed: nothing was booked across it",
+        "the counter rose faster than rated power, or than its own pace from a first 0, allows and "
+        "stayed: nothing was booked across it",
+    ),
+    "counter.frozen": (
+        "warning",
+        "the counter stood still and then rose in one step by more than rated power allows: what "
+        "passed was laid over the time that it stood still",
+    ),
+    "counter.fall_ambiguous": (
+        "warning",
+        "the counter fell and came back, too late or too smoothly for a dip and without the climb "
+        "of a reset: the low readings were discarded and nothing was booked across them",
     ),
     "counter.fall_unsettled": (
         "warning",
@@ -41,11 +70,25 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "reading.conflict": (
         "warning",
-        "two values for one time: the one that was stored last is used, both are kept",
+        "several values for one time: the one that was received last is used, all are kept",
+    ),
+    "reading.not_finite": (
+        "warning",
+        "readings said to be good hold no number: they were taken for missing",
     ),
     "gauge.beyond_rated": (
         "warning",
         "the value is beyond rated power: it was not believed and leaves a gap",
+    ),
+    "amount.beyond_rated": (
+        "warning",
+        "the amount is more than rated power allows in its span: it was not believed and leaves a "
+        "gap",
+    ),
+    "amount.overlap": (
+        "warning",
+        "the span begins before the one before has ended: both were booked; look whether one came "
+        "twice",
     ),
 }
 
@@ -55,7 +98,7 @@ def findings_of(events: pl.DataFrame, plant_id: str) -> pl.DataFrame:
     severity = {code: entry[0] for code, entry in MESSAGES.items()}
     message = {code: entry[1] for code, entry in MESSAGES.items()}
     return (
-        events.sort("meter_id", "start_us", "code")
+        events.sort("meter_id", "start_us", "end_us", "code")
         .select(
             pl.lit(plant_id).alias("plant_id"),
             "code",

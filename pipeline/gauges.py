@@ -1,7 +1,7 @@
 """Gauges integrated over time: a rate such as kW becomes an amount such as kWh.
 
-Between two samples the rate runs straight (trapezoid rule), so at an interval's boundary the step
-is split exactly as that line demands. Over a gap the integral is only an estimate.
+Between two samples the rate runs straight (trapezoid rule), so at every boundary of the grid the
+step is split exactly as that line demands. Over a gap the integral is only an estimate.
 """
 
 from __future__ import annotations
@@ -10,47 +10,59 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from pipeline.findings import EVENT_SCHEMA
 from pipeline.pieces import GAP_SCHEMA, Pieces, rule_frame, sum_by_bin
+from pipeline.readings import samples_of
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
 
 
 def gauge_pieces(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[Pieces, pl.DataFrame]:
-    """Pieces of gauges, and the samples that were not believed (meter_id, t, value).
+    """Pieces of gauges, and events of samples that were not believed.
 
-    ``rows``: meter_id, t (microseconds UTC), value (raw rate an hour), in any order, good only.
-    A sample beyond the rated power is not believed and leaves a gap.
+    ``rows``: as `readings.good_rows` makes them, values raw rates an hour, in any order. A sample
+    beyond the rated power is not believed and leaves a gap.
     """
+    read, events = samples_of(rows)
     samples = (
-        rows.unique(("meter_id", "t"), keep="last", maintain_order=True)
+        read.lazy()
         .join(rule_frame(rules), on="meter_id", maintain_order="left")
-        .with_columns(beyond=pl.col("value").abs() > pl.col("rate") * US_PER_H)
-        .with_columns(pl.col("beyond").fill_null(False))
-        .collect(engine="streaming")
+        .with_columns(beyond=is_beyond(pl.col("value"), pl.col("rate") * US_PER_H))
+        .collect()
     )
-    refused = samples.filter("beyond").select("meter_id", "t", "value")
     steps = _steps(samples.filter(~pl.col("beyond")))
-    one_bin = steps.filter(pl.col("whole")).select(
-        "meter_id", bin="from_bin", amount="amount", covered_us="dt"
-    )
-    crossing = steps.filter(pl.col("split"))
-    boundary = pl.col("to_bin") * GRID_US
-    before_us = boundary - pl.col("t0")
-    rate_there = pl.col("v0") + (pl.col("v1") - pl.col("v0")) * (before_us / pl.col("dt"))
-    before = (pl.col("v0") + rate_there) / 2 * before_us / US_PER_H
+    whole = steps.filter(pl.col("watched") & (pl.col("to_bin") == pl.col("from_bin")))
+    split = _split(steps.filter(pl.col("watched") & (pl.col("to_bin") > pl.col("from_bin"))))
+    columns = ("meter_id", "bin", "amount", "covered_us")
     measured = sum_by_bin(
         [
-            one_bin,
-            crossing.select("meter_id", bin="from_bin", amount=before, covered_us=before_us),
-            crossing.select(
-                "meter_id",
-                bin="to_bin",
-                amount=pl.col("amount") - before,
-                covered_us=pl.col("t1") - boundary,
-            ),
+            whole.select("meter_id", bin="from_bin", amount="amount", covered_us="dt"),
+            split.filter(~pl.col("sparse")).select(columns),
         ]
     )
-    gaps = steps.filter(~pl.col("whole") & ~pl.col("split"))
-    return Pieces(measured, _gaps(gaps)), refused
+    gaps = [_gaps(steps.filter(~pl.col("watched"))), _sparse(split.filter("sparse"))]
+    refused = refused_events(samples.filter("beyond"), "gauge.beyond_rated")
+    return Pieces(measured, pl.concat(gaps)), pl.concat([events, refused])
+
+
+def is_beyond(value: pl.Expr, most: pl.Expr) -> pl.Expr:
+    """Whether a value is beyond what rated power allows; a hair more is rounding."""
+    return (value.abs() > most * (1 + 1e-9)).fill_null(False)
+
+
+def refused_events(refused: pl.DataFrame, code: str) -> pl.DataFrame:
+    """One event for each reading that was not believed (meter_id, t, value)."""
+    return refused.select(
+        "meter_id",
+        code=pl.lit(code),
+        start_us="t",
+        end_us="t",
+        evidence=pl.struct(
+            first_value="value",
+            last_value="value",
+            modulus=pl.lit(None, pl.Float64),
+            discarded=pl.lit(1, pl.Int64),
+        ),
+    ).cast(EVENT_SCHEMA)
 
 
 def _steps(samples: pl.DataFrame) -> pl.DataFrame:
@@ -58,7 +70,6 @@ def _steps(samples: pl.DataFrame) -> pl.DataFrame:
     to_bin = (pl.col("t1") - 1) // GRID_US
     return (
         samples.lazy()
-        .sort("meter_id", "t")
         .select(
             "meter_id",
             "max_gap_us",
@@ -67,6 +78,7 @@ def _steps(samples: pl.DataFrame) -> pl.DataFrame:
             t1="t",
             v0=pl.col("value").shift(1).over("meter_id"),
             v1="value",
+            both_ways=(pl.col("value") < 0).any().over("meter_id"),
         )
         .filter(pl.col("t0").is_not_null())
         .with_columns(
@@ -76,23 +88,59 @@ def _steps(samples: pl.DataFrame) -> pl.DataFrame:
             amount=(pl.col("v0") + pl.col("v1")) / 2 * pl.col("dt") / US_PER_H,
             watched=pl.col("dt") <= pl.col("max_gap_us"),
         )
-        .with_columns(
-            whole=pl.col("watched") & (pl.col("to_bin") == pl.col("from_bin")),
-            split=pl.col("watched") & (pl.col("to_bin") - pl.col("from_bin") == 1),
-        )
         .collect(engine="streaming")
     )
 
 
+def _split(steps: pl.DataFrame) -> pl.DataFrame:
+    """Watched steps cut at the grid along their line: meter_id, bin, t0, t1, amount, covered_us.
+
+    ``sparse``: the step goes over more than one boundary, so that some interval has no sample.
+    """
+    rate = (pl.col("v1") - pl.col("v0")) / pl.col("dt")
+    start = pl.max_horizontal(pl.col("t0"), pl.col("bin") * GRID_US)
+    end = pl.min_horizontal(pl.col("t1"), (pl.col("bin") + 1) * GRID_US)
+    middle = (start + end) / 2 - pl.col("t0")
+    return (
+        steps.lazy()
+        .with_columns(
+            bin=pl.int_ranges("from_bin", pl.col("to_bin") + 1),
+            sparse=pl.col("to_bin") - pl.col("from_bin") > 1,
+        )
+        .explode("bin")
+        .select(
+            "meter_id",
+            "bin",
+            "sparse",
+            t0=start,
+            t1=end,
+            amount=(pl.col("v0") + rate * middle) * (end - start) / US_PER_H,
+            covered_us=end - start,
+        )
+        .collect()
+    )
+
+
+def _sparse(parts: pl.DataFrame) -> pl.DataFrame:
+    return parts.select(
+        "meter_id",
+        "t0",
+        "t1",
+        code=pl.lit("gauge.sparse"),
+        amount="amount",
+        low="amount",
+        high="amount",
+    ).cast(GAP_SCHEMA)
+
+
 def _gaps(steps: pl.DataFrame) -> pl.DataFrame:
     most = pl.col("rate") * pl.col("dt")
-    backwards = (pl.col("v0") < 0) | (pl.col("v1") < 0)
     return steps.select(
         "meter_id",
         "t0",
         "t1",
-        code=pl.when("watched").then(pl.lit("gauge.sparse")).otherwise(pl.lit("gauge.gap")),
+        code=pl.lit("gauge.gap"),
         amount="amount",
-        low=pl.when("watched").then(pl.col("amount")).when(backwards).then(-most).otherwise(0.0),
-        high=pl.when("watched").then(pl.col("amount")).otherwise(most),
+        low=pl.when("both_ways").then((-most).fill_null(float("-inf"))).otherwise(0.0),
+        high=most,
     ).cast(GAP_SCHEMA)

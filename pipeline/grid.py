@@ -9,41 +9,49 @@ import polars as pl
 from config.tables import GAPS, INTERVALS
 from pipeline.pieces import Pieces, is_covered, rule_frame
 from pipeline.rules import GRID_US, MeterRule
+from pipeline.sums import total, total_or_null
 
 
 def portion(rate: pl.Expr, start: pl.Expr, end: pl.Expr) -> dict[str, pl.Expr]:
     """Part of a gap (t0, t1, amount, low, high) that falls into ``start`` to ``end``.
 
     All times in microseconds, ``rate`` in amount a microsecond or null. The amount is spread
-    evenly; the bounds are what rated power allows inside, given the rest outside (law 2).
+    evenly; the bounds are what rated power allows inside, given the rest outside (law 2). An amount
+    below zero flowed the other way; a low of minus infinity says that nothing bounds it.
     """
     dt = pl.col("t1") - pl.col("t0")
     overlap = pl.min_horizontal(pl.col("t1"), end) - pl.max_horizontal(pl.col("t0"), start)
     outside = dt - overlap
-    most = rate * overlap
-    least = pl.max_horizontal(0.0, pl.col("low") - rate * outside)
+    low, high = pl.col("low"), pl.col("high")
+    # A coarse register may show more than rated power allows: what is too much can be anywhere.
+    excess = pl.max_horizontal(low.abs() - rate * dt, 0.0)
+    inside_most, outside_most = rate * overlap + excess, rate * outside + excess
+    forward = low >= 0
     return {
         "overlap_us": overlap,
         "part": pl.col("amount") * (overlap / dt),
         "part_low": pl.when(outside == 0)
-        .then(pl.col("low"))
-        .when(pl.col("low") >= 0)
-        .then(pl.when(rate.is_null()).then(0.0).otherwise(least))
-        .otherwise(pl.max_horizontal(pl.col("low"), -most)),
+        .then(low)
+        .when(forward)
+        .then(pl.max_horizontal((low - outside_most).fill_null(0.0), 0.0))
+        .otherwise(pl.max_horizontal(low - outside_most, -inside_most).fill_null(low)),
         "part_high": pl.when(outside == 0)
-        .then(pl.col("high"))
-        .otherwise(pl.max_horizontal(0.0, pl.min_horizontal(pl.col("high"), most)))
-        .pipe(
-            lambda high: (
-                pl.when(pl.col("high").is_null() & rate.is_null()).then(None).otherwise(high)
-            )
-        ),
+        .then(high)
+        .when(forward)
+        .then(pl.min_horizontal(high, inside_most))
+        .when(rate.is_null())
+        .then(pl.when(high <= 0).then(0.0).otherwise(high))
+        .otherwise(pl.min_horizontal(high + outside_most, inside_most)),
     }
 
 
-def sum_or_null(name: str) -> pl.Expr:
-    """Sum of a column; null where any part is null. A missing part is never zero."""
-    return pl.when(pl.col(name).null_count() == 0).then(pl.col(name).sum())
+def flows_both_ways(rules: Sequence[MeterRule], negative: pl.Series) -> list[str]:
+    """Those of ``negative`` (ids of meters with an amount below zero) that can flow backwards.
+
+    A counter cannot: an amount below zero by a hair is rounding.
+    """
+    counters = {rule.meter_id for rule in rules if rule.kind == "counter"}
+    return sorted(set(negative) - counters)
 
 
 def lay(
@@ -51,7 +59,13 @@ def lay(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables ``intervals`` and ``gaps`` of one plant, in each meter's amount unit."""
     frame = rule_frame(rules)
-    intervals = _intervals(pieces, frame).select(
+    negative = pl.concat(
+        [
+            pieces.measured.filter(pl.col("amount") < 0)["meter_id"],
+            pieces.gaps.filter(pl.col("low") < 0)["meter_id"],
+        ]
+    )
+    intervals = _intervals(pieces, frame, flows_both_ways(rules, negative)).select(
         pl.lit(plant_id).alias("plant_id"),
         "meter_id",
         "quantity",
@@ -87,8 +101,13 @@ def _time(name: str) -> pl.Expr:
     return pl.from_epoch(pl.col(name), "us").dt.replace_time_zone("UTC")
 
 
-def _intervals(pieces: Pieces, frame: pl.LazyFrame) -> pl.DataFrame:
+def _intervals(pieces: Pieces, frame: pl.LazyFrame, both_ways: list[str]) -> pl.DataFrame:
     """One row for each meter and bin that holds anything, in raw amounts."""
+    backwards = (
+        pl.when(pl.col("meter_id").is_in(both_ways))
+        .then(pl.col("unseen").fill_null(float("inf")))
+        .otherwise(0.0)
+    )
     measured = pieces.measured.lazy().rename({"amount": "measured"})
     if pieces.gaps.is_empty():
         nothing = dict.fromkeys(("imputed", "gap_low", "gap_high"), pl.lit(0.0))
@@ -108,7 +127,7 @@ def _intervals(pieces: Pieces, frame: pl.LazyFrame) -> pl.DataFrame:
             .otherwise(0.0)
         )
         .with_columns(
-            low=pl.col("measured") + pl.col("gap_low"),
+            low=pl.col("measured") + pl.col("gap_low") - backwards,
             high=pl.col("measured") + pl.col("gap_high") + pl.col("unseen"),
         )
         # A last reading on a boundary opens an interval in which nothing was seen yet.
@@ -140,9 +159,9 @@ def _parts(gaps: pl.DataFrame, frame: pl.LazyFrame) -> pl.LazyFrame:
         .with_columns(**portion(pl.col("rate"), start, start + GRID_US))
         .group_by("meter_id", "bin")
         .agg(
-            imputed=pl.col("part").sum(),
-            gap_low=pl.col("part_low").sum(),
-            gap_high=sum_or_null("part_high"),
+            imputed=total("part"),
+            gap_low=total("part_low"),
+            gap_high=total_or_null("part_high"),
             gap_us=pl.col("overlap_us").sum(),
             covered_gap_us=pl.col("overlap_us").filter(is_covered()).sum(),
             imputation_code=pl.col("code").unique().sort().str.join("+"),

@@ -14,11 +14,12 @@ from typing import NamedTuple
 import polars as pl
 
 from pipeline.amounts import amount_pieces, span_pieces
-from pipeline.bins import EVENT_SCHEMA, bin_counters
-from pipeline.findings import findings_of
+from pipeline.bins import bin_counters
+from pipeline.findings import EVENT_SCHEMA, findings_of
 from pipeline.gauges import gauge_pieces
 from pipeline.grid import lay
 from pipeline.pieces import Pieces, counter_pieces, join_pieces, rule_frame
+from pipeline.readings import good_rows
 from pipeline.rules import MeterRule
 
 
@@ -44,7 +45,7 @@ def measure(
     rules' meters and quantities enter. ``window_us``: how long a dip or spike may last. The result
     does not depend on the order of the readings, nor on readings that come twice.
     """
-    rows = _good_rows(readings, rules)
+    rows = good_rows(readings, rules)
     parts: list[Pieces] = []
     events = [EVENT_SCHEMA.to_frame()]
     if counters := [rule for rule in rules if rule.kind == "counter"]:
@@ -52,26 +53,18 @@ def measure(
         parts.append(counter_pieces(binned.bins, binned.holes, counters))
         events.append(binned.events)
     if gauges := [rule for rule in rules if rule.kind == "gauge" and not rule.span_us]:
-        pieces, refused = gauge_pieces(_only(rows, gauges, rules), gauges)
+        pieces, said = gauge_pieces(_only(rows, gauges, rules), gauges)
         parts.append(pieces)
-        events.append(_refused_gauges(refused))
+        events.append(said)
     if spans := [rule for rule in rules if rule.span_us]:
-        parts.append(amount_pieces(_only(rows, spans, rules), spans))
-    parts.append(_statement_pieces(statements, rules))
+        pieces, said = amount_pieces(_only(rows, spans, rules), spans)
+        parts.append(pieces)
+        events.append(said)
+    pieces, said = _statement_pieces(statements, rules)
+    parts.append(pieces)
+    events.append(said)
     intervals, gaps = lay(join_pieces(parts), rules, plant_id)
     return Measured(intervals, gaps, findings_of(pl.concat(events), plant_id))
-
-
-def _good_rows(readings: pl.LazyFrame, rules: Sequence[MeterRule]) -> pl.LazyFrame:
-    """meter_id, t, value of good readings whose quantity is the one that the ledger names."""
-    key = ("meter_id", "quantity")
-    changes = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in key)
-    present = readings.select(key).filter(changes).unique().collect(engine="streaming")
-    good = readings.filter(pl.col("status") == "good")
-    if not set(present.iter_rows()) <= {(rule.meter_id, rule.quantity) for rule in rules}:
-        mine = rule_frame(rules).select(key)
-        good = good.join(mine, on=key, how="semi", maintain_order="left")
-    return good.select("meter_id", "value", t=pl.col("time_utc").to_physical())
 
 
 def _only(
@@ -82,23 +75,13 @@ def _only(
     return rows.filter(pl.col("meter_id").is_in([rule.meter_id for rule in some]))
 
 
-def _refused_gauges(refused: pl.DataFrame) -> pl.DataFrame:
-    return refused.select(
-        "meter_id",
-        code=pl.lit("gauge.beyond_rated"),
-        start_us="t",
-        end_us="t",
-        evidence=pl.struct(
-            first_value="value", last_value="value", modulus=pl.lit(None, pl.Float64)
-        ),
-    ).cast(EVENT_SCHEMA)
-
-
-def _statement_pieces(statements: pl.LazyFrame, rules: Sequence[MeterRule]) -> Pieces:
+def _statement_pieces(
+    statements: pl.LazyFrame, rules: Sequence[MeterRule]
+) -> tuple[Pieces, pl.DataFrame]:
     """Statements spread evenly over their own time; the last one entered for a time counts."""
     spans = (
-        statements.sort("entered_utc")
-        .unique(("meter_id", "start_utc", "end_utc"), keep="last")
+        statements.sort("entered_utc", "consumed")
+        .unique(("meter_id", "start_utc", "end_utc"), keep="last", maintain_order=True)
         .join(rule_frame(rules), on="meter_id")
         .select(
             "meter_id",
@@ -108,7 +91,6 @@ def _statement_pieces(statements: pl.LazyFrame, rules: Sequence[MeterRule]) -> P
             # stated in the meter's amount unit already; pieces are raw
             amount=pl.col("consumed") / pl.col("scale"),
         )
-        .sort("meter_id", "t1")
         .collect()
     )
     return span_pieces(spans, code="statement.sparse")

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from pipeline.rules import GRID_US
+
 By = Literal["15min", "hour", "day", "month", "year"]
 BYS: tuple[By, ...] = get_args(By)
 PERIOD_SCHEMA = pl.Schema(
@@ -26,12 +28,16 @@ PERIOD_SCHEMA = pl.Schema(
     }
 )
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_GRID = timedelta(microseconds=GRID_US)
+
 
 def periods(
     by: By, start: datetime, end: datetime, zone: ZoneInfo, month_end_day: int = 31
 ) -> pl.DataFrame:
     """All periods of a kind that overlap ``start`` to ``end`` (aware), clipped to it.
 
+    Both are first moved outward to the 15-minute grid: an interval is in one period or in none.
     ``whole`` is False where the clip took something away. Days of 23 and 25 hours are as long as
     they are.
 
@@ -39,52 +45,51 @@ def periods(
     ...         ZoneInfo("UTC"), 25)["period"].to_list()
     ['2026-10']
     """
+    # In UTC times compare; two local times of one zone compare by their clocks alone.
+    start, end = start.astimezone(UTC), end.astimezone(UTC)
     if end <= start:
         return PERIOD_SCHEMA.to_frame()
-    bounds = _local_bounds(by, start.astimezone(zone), end.astimezone(zone), month_end_day)
+    start, end = start - (start - _EPOCH) % _GRID, end + (_EPOCH - end) % _GRID
     rows = []
-    for label, first, after in bounds:
-        first_utc, after_utc = first.astimezone(UTC), after.astimezone(UTC)
-        if first_utc < end and after_utc > start:
-            clipped = max(first_utc, start), min(after_utc, end)
-            rows.append((by, label, *clipped, clipped == (first_utc, after_utc)))
+    for label, first, after in _bounds(by, start, end, zone, month_end_day):
+        if after > start:
+            clipped = max(first, start), min(after, end)
+            rows.append((by, label, *clipped, clipped == (first, after)))
     return pl.DataFrame(rows, schema=PERIOD_SCHEMA, orient="row")
 
 
-def _local_bounds(
-    by: By, start: datetime, end: datetime, month_end_day: int
+def _bounds(
+    by: By, start: datetime, end: datetime, zone: ZoneInfo, month_end_day: int
 ) -> Iterator[tuple[str, datetime, datetime]]:
-    """Labels and local bounds of all periods that meet ``start`` to ``end``."""
+    """Labels and bounds (UTC) of the periods from the one that holds ``start`` up to ``end``."""
     if by in ("15min", "hour"):
         step = timedelta(minutes=15 if by == "15min" else 60)
-        first = start.replace(minute=0, second=0, microsecond=0)
+        first = start.astimezone(zone).replace(minute=0).astimezone(UTC)
         while first < end:
-            # Absolute steps: through a change of the clock each period keeps its length.
-            after = (first.astimezone(UTC) + step).astimezone(start.tzinfo)
-            yield first.isoformat(timespec="minutes"), first, after
-            first = after
+            # Steps of true time: through a change of the clock each period keeps its length.
+            yield first.astimezone(zone).isoformat(timespec="minutes"), first, first + step
+            first += step
         return
-    zone = start.tzinfo
-    if by == "day":
-        day = start.date()
-        while _midnight(day, zone) < end:
-            yield day.isoformat(), _midnight(day, zone), _midnight(day + timedelta(1), zone)
-            day += timedelta(1)
-        return
-    year, month = statistical_month(start.date(), month_end_day)
-    if by == "year":
-        while (first := _midnight(_month_start(year, 1, month_end_day), zone)) < end:
-            yield f"{year:04}", first, _midnight(_month_start(year + 1, 1, month_end_day), zone)
-            year += 1
-        return
-    while (first := _midnight(_month_start(year, month, month_end_day), zone)) < end:
-        following = (year, month + 1) if month < 12 else (year + 1, 1)
-        yield (
-            f"{year:04}-{month:02}",
-            first,
-            _midnight(_month_start(*following, month_end_day), zone),
-        )
-        year, month = following
+    starts = _local_starts(by, start.astimezone(zone).date(), month_end_day)
+    label, day = next(starts)
+    while (first := _midnight(day, zone)) < end:
+        label_after, day = next(starts)
+        yield label, first, _midnight(day, zone)
+        label = label_after
+
+
+def _local_starts(by: By, day: date, month_end_day: int) -> Iterator[tuple[str, date]]:
+    """Labels and first days of the periods from the one that ``day`` is in, without end."""
+    while by == "day":
+        yield day.isoformat(), day
+        day += timedelta(1)
+    year, month = statistical_month(day, month_end_day)
+    while by == "year":
+        yield f"{year:04}", _month_start(year, 1, month_end_day)
+        year += 1
+    while True:
+        yield f"{year:04}-{month:02}", _month_start(year, month, month_end_day)
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
 
 
 def statistical_month(day: date, month_end_day: int) -> tuple[int, int]:
@@ -106,5 +111,6 @@ def _month_start(year: int, month: int, month_end_day: int) -> date:
     return date(year, month, last) + timedelta(1)
 
 
-def _midnight(day: date, zone: object) -> datetime:
-    return datetime.combine(day, time(0), tzinfo=zone)  # type: ignore[arg-type]
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The day's first moment, UTC."""
+    return datetime.combine(day, time(0), zone).astimezone(UTC)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline.rules import GRID_US, MeterRule
+from pipeline.sums import total
 
 MEASURED_SCHEMA = pl.Schema(
     {"meter_id": pl.String(), "bin": pl.Int64(), "amount": pl.Float64(), "covered_us": pl.Int64()}
@@ -50,7 +51,7 @@ def sum_by_bin(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return (
         pl.concat(parts)
         .group_by("meter_id", "bin")
-        .agg(pl.col("amount").sum(), pl.col("covered_us").sum())
+        .agg(total("amount"), pl.col("covered_us").sum())
     )
 
 
@@ -144,18 +145,18 @@ def counter_pieces(bins: pl.DataFrame, holes: pl.DataFrame, rules: Sequence[Mete
 
 
 def _step_gaps(steps: pl.DataFrame) -> pl.DataFrame:
-    known = pl.col("enter_code").is_null()
+    known = pl.col("amount").is_not_null()
     most = pl.col("rate") * (pl.col("t1") - pl.col("t0"))
     return steps.select(
         "meter_id",
         "t0",
         "t1",
-        code=pl.when(~known)
+        code=pl.when(pl.col("enter_code").is_not_null())
         .then(pl.col("enter_code"))
         .when(pl.col("watched"))
         .then(pl.lit("counter.sparse"))
         .otherwise(pl.lit("counter.gap")),
-        amount=pl.when(known).then(pl.col("amount")),
+        amount="amount",
         low=pl.when(known).then(pl.col("amount")).otherwise(0.0),
         high=pl.when(known).then(pl.col("amount")).otherwise(most),
     )

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipeline.grid import portion, sum_or_null
+from pipeline.grid import flows_both_ways, portion
 from pipeline.pieces import is_covered
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
+from pipeline.sums import total, total_or_null
 
 METER_PERIOD_KEY = ("meter_id", "grain", "period", "start_utc", "end_utc", "whole")
 FIGURES = ("amount", "low", "high", "coverage_ratio")
@@ -24,8 +25,12 @@ def meter_periods(
 
     ``amount`` is null where nothing is known of the period. A gap that lies inside a period is
     exact; of one that straddles its end, only the bounds are known, and the even share is booked.
-    Time outside all readings adds nothing to ``amount`` and what rated power allows to ``high``.
+    Time outside all readings adds nothing to ``amount`` and what rated power allows to ``high``
+    (and takes it from ``low``, where the meter has ever flowed backwards). ``low`` and ``high`` are
+    null where nothing bounds them.
     """
+    negative = intervals.filter(pl.col("low") < 0).select("meter_id").unique().collect()
+    backwards = pl.col("meter_id").is_in(flows_both_ways(rules, negative["meter_id"]))
     every = _meters(rules).join(periods.lazy(), how="cross")
     measured = (
         intervals.sort("interval_start_utc")
@@ -37,8 +42,8 @@ def meter_periods(
         .filter(pl.col("interval_start_utc") < pl.col("end_utc"))
         .group_by("meter_id", "start_utc")
         .agg(
-            measured=pl.col("measured").sum(),
-            covered_us=(pl.col("coverage_ratio") * GRID_US).sum(),
+            measured=total("measured"),
+            covered_us=total(pl.col("coverage_ratio") * GRID_US),
         )
     )
     return (
@@ -63,13 +68,25 @@ def meter_periods(
             *METER_PERIOD_KEY,
             "unit",
             amount=pl.when("known").then(pl.col("measured") + pl.col("part")),
-            low=pl.col("measured") + pl.col("part_low"),
+            low=bounded(
+                pl.col("measured")
+                + pl.col("part_low")
+                - pl.when(backwards).then(pl.col("unseen").fill_null(UNBOUNDED)).otherwise(0.0)
+            ),
             high=pl.col("measured") + pl.col("part_high") + pl.col("unseen"),
             coverage_ratio=pl.min_horizontal(pl.col("covered_us") / pl.col("window_us"), 1.0),
         )
         .sort("meter_id", "start_utc")
         .collect()
     )
+
+
+UNBOUNDED = float("inf")
+
+
+def bounded(low: pl.Expr) -> pl.Expr:
+    """Null for the minus infinity by which the two tables say that nothing bounds it."""
+    return pl.when(low.is_finite()).then(low)
 
 
 def _meters(rules: Sequence[MeterRule]) -> pl.LazyFrame:
@@ -95,9 +112,9 @@ def _gap_parts(gaps: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
         .with_columns(**portion(pl.col("max_rate_per_h") / US_PER_H, start, end))
         .group_by("meter_id", "start_utc")
         .agg(
-            part=pl.col("part").sum(),
-            part_low=pl.col("part_low").sum(),
-            part_high=sum_or_null("part_high"),
+            part=total("part"),
+            part_low=total("part_low"),
+            part_high=total_or_null("part_high"),
             known_gaps=pl.col("part").count(),
             # Covered gaps are in the intervals' coverage already.
             gap_us=pl.col("overlap_us").filter(~is_covered()).sum().cast(pl.Float64),
@@ -124,7 +141,7 @@ def node_consumption(by_meter: pl.DataFrame, weights: pl.DataFrame) -> pl.DataFr
             "node_id", "energy_code", "grain", "period", "start_utc", "end_utc", "whole", "unit"
         )
         .agg(
-            *(sum_or_null(name).alias(name) for name in ("amount", "low", "high")),
+            *(total_or_null(name).alias(name) for name in ("amount", "low", "high")),
             coverage_ratio=pl.col("coverage_ratio").min(),
         )
         .sort("node_id", "energy_code", "start_utc")
@@ -161,7 +178,7 @@ def product_output(
     return (
         both.group_by("product_id", "grain", "period", "start_utc", "end_utc", "whole", "unit")
         .agg(
-            *(sum_or_null(name).alias(name) for name in ("quantity", "low", "high")),
+            *(total_or_null(name).alias(name) for name in ("quantity", "low", "high")),
             coverage_ratio=pl.col("coverage_ratio").min(),
         )
         .sort("product_id", "start_utc")
@@ -176,8 +193,8 @@ def _typed_output(typed: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
     overlap = pl.min_horizontal(t1, end) - pl.max_horizontal(t0, start)
     inside = overlap == t1 - t0
     return (
-        typed.sort("entered_utc")
-        .unique(("product_id", "start_utc", "end_utc"), keep="last")
+        typed.sort("entered_utc", "qualified_quantity")
+        .unique(("product_id", "start_utc", "end_utc"), keep="last", maintain_order=True)
         .join_where(
             periods.lazy().rename({"start_utc": "period_start_utc", "end_utc": "period_end_utc"}),
             pl.col("start_utc") < pl.col("period_end_utc"),
@@ -192,20 +209,19 @@ def _typed_output(typed: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
             "product_id", "grain", "period", "period_start_utc", "period_end_utc", "whole", "unit"
         )
         .agg(
-            quantity=pl.col("part").sum(),
-            low=pl.col("sure").sum(),
-            high=pl.col("qualified_quantity").sum(),
+            quantity=total("part"),
+            low=total("sure"),
+            high=total("qualified_quantity"),
             covered_us=pl.col("overlap_us").sum(),
         )
         .rename({"period_start_utc": "start_utc", "period_end_utc": "end_utc"})
+        .with_columns(window_us=(pl.col("end_utc") - pl.col("start_utc")).dt.total_microseconds())
         .with_columns(
-            coverage_ratio=pl.min_horizontal(
-                pl.col("covered_us")
-                / (pl.col("end_utc") - pl.col("start_utc")).dt.total_microseconds(),
-                1.0,
-            )
+            # Nothing bounds what was made in time for which nothing was typed.
+            high=pl.when(pl.col("covered_us") >= pl.col("window_us")).then("high"),
+            coverage_ratio=pl.min_horizontal(pl.col("covered_us") / pl.col("window_us"), 1.0),
         )
-        .drop("covered_us")
+        .drop("covered_us", "window_us")
     )
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from collectors.files.table import LINE, REFUSED_SCHEMA, TEXT, ReadFile, read_table
+from collectors.files.table import LINE, ORIGIN_SCHEMA, REFUSED_SCHEMA, TEXT, ReadFile, read_table
 from config.errors import ConfigError
 from config.site import Site
 from config.tables import OUTPUTS, STATEMENTS, Table
@@ -147,7 +147,9 @@ class _Entries:
             "entered_by": self.entered_by,
             "entered_utc": self.now,
         }
-        rows, refused = [], [table.refused]
+        rows: list[dict[str, Any]] = []
+        origin: list[tuple[int, str]] = []
+        refused = [table.refused]
         for raw in table.rows.iter_rows(named=True):
             self._line = raw[LINE]
             cells = {name: _text(raw[name]) for name in table.columns}
@@ -155,9 +157,12 @@ class _Entries:
                 rows.append({**entry, **row_of(cells)})
             except Refusal as refusal:
                 refused.append(_refused(self._line, str(refusal), raw[TEXT]))
+            else:
+                origin.append((self._line, raw[TEXT]))
         schema = into.polars_schema()
         return ReadFile(
             pl.DataFrame(rows, schema=dict(schema), orient="row"),
+            pl.DataFrame(origin, schema=dict(ORIGIN_SCHEMA), orient="row"),
             pl.concat(refused).sort("line"),
             table.digest,
         )

@@ -44,6 +44,7 @@ def read_readings(
     received = now or datetime.now(UTC)
     return ReadFile(
         _in_schema(read.rows, site, file.name, received),
+        read.rows.select(line=LINE, text=TEXT),
         pl.concat([table.refused, refused, read.refused]).sort("line"),
         table.digest,
     )

@@ -21,6 +21,7 @@ LINE, TEXT = "\0line", "\0text"
 UNPAIRED = "the quotes do not pair, or a carriage return stands inside the line"
 _CELLS = "\0cells"
 _BETWEEN = "\x1f"  # the unit separator of ASCII; no meter writes it
+ORIGIN_SCHEMA = pl.Schema({"line": pl.Int64(), "text": pl.String()})
 REFUSED_SCHEMA = pl.Schema({"line": pl.Int64(), "reason": pl.String(), "text": pl.String()})
 PARQUET_MAGIC = b"PAR1"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -30,12 +31,14 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class ReadFile:
     """What a file holds.
 
-    ``rows``: in the schema of the table that they are for. ``refused``: lines (counted from 1, the
-    header too; of a Parquet file, its rows) with the reason and their text. ``digest``: SHA-256 of
-    the file, hexadecimal.
+    ``rows``: in the schema of the table that they are for. ``origin``: the line (counted from 1,
+    the header too; of a Parquet file, its rows) and the text that each of them came from, in the
+    same order. ``refused``: lines with the reason and their text. ``digest``: SHA-256 of the file,
+    hexadecimal.
     """
 
     rows: pl.DataFrame
+    origin: pl.DataFrame
     refused: pl.DataFrame
     digest: str
 

@@ -56,6 +56,30 @@ class Wave:
 
 
 @dataclass(frozen=True)
+class Straight:
+    """A wave whose rate runs straight between points ``step_h`` apart, counted from hour 0.
+
+    So a gauge that is read at those points tells its amount exactly (trapezoid rule).
+    """
+
+    wave: Wave
+    step_h: float = 0.25
+
+    def total(self, hour: float) -> float:
+        # The trapezoid sum of a cosine over whole steps is its integral times x cot x.
+        x = math.pi * self.step_h / self.wave.period_h
+        point = math.floor(hour / self.step_h)
+        whole = self.wave.total(point * self.step_h) * x / math.tan(x)
+        left_h = hour - point * self.step_h
+        return whole + (self.wave.rate(point * self.step_h) + self.rate(hour)) / 2 * left_h
+
+    def rate(self, hour: float) -> float:
+        point = math.floor(hour / self.step_h)
+        before, after = (self.wave.rate((point + i) * self.step_h) for i in (0, 1))
+        return before + (after - before) * (hour / self.step_h - point)
+
+
+@dataclass(frozen=True)
 class Shift:
     """A rate that is on from ``on_h`` to ``off_h`` of each period, and 0 outside.
 

@@ -19,6 +19,7 @@ TIMEZONE = "Asia/Shanghai"
 
 LINE_GATEWAY, MILL_GATEWAY, WEIGHING = "line_gateway", "mill_gateway", "weighing"
 WEIGHING_TOPIC = "works/weighing"
+BATCH_TOPIC = "works/batches"
 BATCH_MINUTES = 15.0
 
 NODES: dict[str, Node] = {
@@ -74,10 +75,9 @@ def _weighed(meter_id: str, name: str, node: str, **more: Any) -> Meter:
         name=name,
         node=node,
         connection=WEIGHING,
-        topic=WEIGHING_TOPIC,
         value_path=f"meters.{meter_id}",
         time_path="ts",
-        **row,
+        **{"topic": WEIGHING_TOPIC, **row},
     )
 
 
@@ -134,7 +134,8 @@ def _other_meters() -> list[Meter]:
         _weighed("cement_ground", "出磨水泥 Cement ground", "cement_line",
                  product="cement_grinding", rated_per_h=200, **scale),
         _weighed("cement_packed", "水泥出厂 Cement packed", "packing", product="cement",
-                 kind="amount", span_minutes=BATCH_MINUTES, rated_per_h=300, **scale),
+                 topic=BATCH_TOPIC, kind="amount", span_minutes=BATCH_MINUTES,
+                 rated_per_h=300, **scale),
     ]  # fmt: skip
 
 

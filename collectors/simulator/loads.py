@@ -14,6 +14,7 @@ from collectors.simulator.flows import (
     Part,
     Shift,
     Steady,
+    Straight,
     Wave,
     WhileRunning,
     added,
@@ -54,8 +55,10 @@ def _electric_loads() -> dict[str, Part]:
         "cement_mill_2": added(Shift(2325, 0, 8), Shift(2325, 12, 24)),
         "packing": added(Steady(35), Shift(195, 6, 22), Wave(8, _WEEK_H, 40)),
         "air": added(Steady(230), Wave(60, _DAY_H, 15)),
-        # Smooth on purpose: a gauge that is read each quarter hour misses what falls between.
-        "office": added(Steady(55), Wave(30, _DAY_H, 14), Wave(10, _WEEK_H, 60)),
+        # A gauge that is read each quarter hour misses what falls between: nothing does.
+        "office": added(
+            Steady(55), Straight(Wave(30, _DAY_H, 14)), Straight(Wave(10, _WEEK_H, 60))
+        ),
     }
 
 

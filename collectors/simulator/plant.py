@@ -76,10 +76,19 @@ class CementPlant:
         self._library = read_library()
 
     def true_total(self, meter_id: str, time_us: int) -> float:
-        """Amount through the meter since the start, after the multiplier, in its amount unit.
+        """Amount that the meter has counted since the start, after the multiplier, in its unit.
 
-        kWh for a gauge in kW. Negative before the start.
+        What flows is counted in whole steps of the register: that is the truth which anybody can
+        read, and a meter with CT x PT of 12,000 steps by 120 kWh. kWh for a gauge in kW, whose
+        rate runs straight between quarter hours. Negative before the start.
         """
+        meter = self.meters[meter_id]
+        if meter.kind == "gauge":
+            return self._flow(meter_id, time_us)
+        counted = self._unwrapped(meter_id, time_us) - self._unwrapped(meter_id, self.start_us)
+        return counted * meter.multiplier
+
+    def _flow(self, meter_id: str, time_us: int) -> float:
         return self._loads[meter_id].total((time_us - self.start_us) / HOUR_US)
 
     def true_rate(self, meter_id: str, time_us: int) -> float:
@@ -159,10 +168,16 @@ class CementPlant:
         return energy_kgce / self.true_output(product_id, from_us, to_us)
 
     def _count(self, meter_id: str, time_us: int) -> float:
-        meter = self.meters[meter_id]
+        return self._held_by(meter_id, time_us, self.meters[meter_id].modulus)
+
+    def _unwrapped(self, meter_id: str, time_us: int) -> float:
+        """The count as if the register never rolled over."""
+        return self._held_by(meter_id, time_us, None)
+
+    def _held_by(self, meter_id: str, time_us: int, modulus: float | None) -> float:
         shown = _REGISTER_AT_START.get(meter_id, 0.0)
-        shown += self.true_total(meter_id, time_us) / meter.multiplier
-        return _held(shown, self._encodings[meter_id], meter.modulus)
+        shown += self._flow(meter_id, time_us) / self.meters[meter_id].multiplier
+        return _held(shown, self._encodings[meter_id], modulus)
 
     def _amount(self, meter: Meter, from_us: int, to_us: int) -> float:
         to_unit = (

@@ -48,6 +48,11 @@ def payload(plant: MeteredPlant, meters: list[Meter], time_us: int) -> bytes:
     return json.dumps(message).encode()
 
 
+def is_due(meter: Meter, time_us: int) -> bool:
+    """An amount is told when its span is over; any other reading at every tick."""
+    return meter.kind != "amount" or time_us % round((meter.span_minutes or 0) * 60e6) == 0
+
+
 def _stamp(time_us: int, unit: str, zone: ZoneInfo) -> str | int:
     if unit in _UNIX_UNIT_US:
         return time_us // _UNIX_UNIT_US[unit]
@@ -66,7 +71,8 @@ class Publisher:
 
     It waits for the broker's acknowledgement before it sleeps, so that on a `FastClock` no
     message is under way when time jumps. It is one participant.
-    ``sent`` and ``acknowledged`` count messages, repeats included.
+    ``sent`` and ``acknowledged`` count messages, repeats included; ``readings`` the values in
+    the acknowledged ones.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class Publisher:
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self.sent = 0
         self.acknowledged = 0
+        self.readings = 0
 
     async def run(self) -> None:
         """Publish the tick of now, if it is one, and every later tick, until cancelled.
@@ -124,9 +131,13 @@ class Publisher:
     async def _publish(self, time_us: int) -> None:
         copies = 2 if self._plant.faults.message_repeats(time_us) else 1
         waiting: list[asyncio.Future[None]] = []
+        readings = 0
         for topic, meters in self._topics.items():
+            if not all(is_due(meter, time_us) for meter in meters):
+                continue
             message = payload(self._plant, meters, time_us)
             waiting.extend(self._send(topic, message) for _ in range(copies))
+            readings += copies * len(meters)
         if not waiting:
             return
         _, late = await asyncio.wait(waiting, timeout=ACK_TIMEOUT_S)
@@ -135,6 +146,7 @@ class Publisher:
                 f"{len(late)} messages without acknowledgement for {ACK_TIMEOUT_S:g} s",
                 data=f"{self.acknowledged} of {self.sent} were acknowledged",
             )
+        self.readings += readings
 
     def _send(self, topic: str, message: bytes) -> asyncio.Future[None]:
         acknowledged = asyncio.get_running_loop().create_future()

@@ -140,4 +140,6 @@ def _ledger_text(since: date) -> str:
 def _cells(meter: Meter) -> dict[str, Any]:
     """The row's cells that say something; a default is left empty."""
     cells = meter.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return {name: f"{cell:g}" if isinstance(cell, float) else cell for name, cell in cells.items()}
+    return {
+        name: f"{cell:.15g}" if isinstance(cell, float) else cell for name, cell in cells.items()
+    }

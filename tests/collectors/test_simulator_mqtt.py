@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from collectors.simulator import CementPlant, EmbeddedBroker, FastClock, Faults, Publisher
 from collectors.simulator.plant import HOUR_US
-from collectors.simulator.publisher import payload, topics_of
+from collectors.simulator.publisher import is_due, payload, topics_of
 from config.errors import CollectError, ConnectFailed
 from config.models import Meter
 
@@ -151,15 +151,25 @@ def test_two_brokers_cannot_have_one_port() -> None:
 
 
 def test_a_message_has_the_shape_that_the_ledger_reads() -> None:
-    ((topic, meters),) = topics_of(PLANT.meters).items()
+    topics = topics_of(PLANT.meters)
     time_us = PLANT.start_us + 5 * TICK_US
-    message = json.loads(payload(PLANT, meters, time_us))
-    assert topic == "works/weighing"
-    assert datetime.fromisoformat(message["ts"]).timestamp() * 1e6 == time_us
-    assert message["ts"].endswith("+08:00")
-    assert message["meters"] == pytest.approx(
-        {m.meter_id: PLANT.register_reading(m.meter_id, time_us) for m in meters}
-    )
+    assert list(topics) == ["works/weighing", "works/batches"]
+    for meters in topics.values():
+        message = json.loads(payload(PLANT, meters, time_us))
+        assert datetime.fromisoformat(message["ts"]).timestamp() * 1e6 == time_us
+        assert message["ts"].endswith("+08:00")
+        assert message["meters"] == pytest.approx(
+            {m.meter_id: PLANT.register_reading(m.meter_id, time_us) for m in meters}
+        )
+
+
+def test_an_amount_is_told_only_when_its_span_is_over() -> None:
+    (batch,) = (m for m in PLANT.meters.values() if m.kind == "amount")
+    (counter, *_) = (m for m in PLANT.meters.values() if m.topic == "works/weighing")
+    second_us = 1_000_000
+    assert is_due(batch, PLANT.start_us + TICK_US)
+    assert not is_due(batch, PLANT.start_us + TICK_US + second_us)
+    assert is_due(counter, PLANT.start_us + TICK_US + second_us)
 
 
 @pytest.mark.parametrize(("unit", "divisor"), [("s", 10**6), ("ms", 10**3), ("us", 1)])
@@ -192,15 +202,18 @@ def test_the_publisher_sends_every_tick_and_repeats_one() -> None:
     with EmbeddedBroker() as broker:
         subscriber = Subscriber(broker.port)
         publisher = asyncio.run(scene(broker.port))
-        messages = [json.loads(text) for text in texts(subscriber.take(6))]
+        taken = [json.loads(text) for text in texts(subscriber.take(12))]
         subscriber.leave()
-    assert (publisher.sent, publisher.acknowledged) == (6, 6)
-    ticks = [
-        (datetime.fromisoformat(m["ts"]).timestamp() * 1e6 - plant.start_us) / TICK_US
-        for m in messages
-    ]
-    assert ticks == [0, 1, 2, 2, 3, 4]
-    assert messages[2] == messages[3]
+    assert (publisher.sent, publisher.acknowledged) == (12, 12)
+    assert publisher.readings == 6 * sum(m.topic is not None for m in plant.meters.values())
+    for name in ("coal_burner", "cement_packed"):  # one of each topic
+        messages = [message for message in taken if name in message["meters"]]
+        ticks = [
+            (datetime.fromisoformat(m["ts"]).timestamp() * 1e6 - plant.start_us) / TICK_US
+            for m in messages
+        ]
+        assert ticks == [0, 1, 2, 2, 3, 4]
+        assert messages[2] == messages[3]
 
 
 def test_the_publisher_says_that_there_is_no_broker() -> None:

@@ -132,3 +132,13 @@ def test_interval_of_a_meter_is_the_nearest_that_is_stated(tmp_path: Path) -> No
 def test_amounts_are_in_the_unit_of_the_energy_or_the_product(tmp_path: Path) -> None:
     site = load(write_plant(tmp_path))
     assert [site.amount_unit(m) for m in ("e-mill", "c-kiln", "p-cement")] == ["kWh", "kg", "t"]
+
+
+def test_a_ledger_may_state_the_function_and_a_mapping_the_tab(tmp_path: Path) -> None:
+    cells = {"device": "", "quantity": "", "register": "3", "type": "u32", "function": "4"}
+    mapping = {"time": {"columns": ["t"]}, "values": {"e-works": "x"}, "delimiter": "\t"}
+    plant = load(
+        write_plant(tmp_path, meters=changed("e-kiln", **cells), imports={"scada": mapping})
+    ).plant
+    assert plant.meters["e-kiln"].function == 4
+    assert plant.imports["scada"].delimiter == "\t"

@@ -42,7 +42,13 @@ class Wrong:
 
 def wrong_meter(meter_id: str, key: str, *says: str, **cells: str) -> Wrong:
     changes = {"meters": changed(meter_id, **cells)}
-    return Wrong(changes, f"{meter_id},", f"meters.{meter_id}.{key}", says, "meters.csv")
+    return Wrong(
+        changes,
+        f"{meter_id},",
+        f"meters.{meter_id}" + (f".{key}" if key else ""),
+        says,
+        "meters.csv",
+    )
 
 
 WRONG: dict[str, Wrong] = {
@@ -245,6 +251,22 @@ WRONG: dict[str, Wrong] = {
         "imports.scada.values.e-work",
         ("unknown meter 'e-work'", "did you mean 'e-works'?"),
     ),
+    "stamps at the start of a span that nobody states": Wrong(
+        {
+            "imports": {
+                "scada": {"time": {"columns": ["t"], "label": "start"}, "values": {"e-works": "x"}}
+            }
+        },
+        "label: start",
+        "imports.scada.time.label",
+        ("states no span of 'e-works'", "give the meter span_minutes"),
+    ),
+    "password of nobody": Wrong(
+        {"connections": {**CONNECTIONS, "broker": {**CONNECTIONS["broker"], "password_file": "p"}}},
+        "broker:",
+        "connections.broker",
+        ("password_file without username",),
+    ),
     # meters, one model's own
     "wrong number": wrong_meter("e-kiln", "multiplier", "'60x'", multiplier="60x"),
     "infinite number": wrong_meter("e-kiln", "multiplier", "finite number", multiplier="inf"),
@@ -313,6 +335,21 @@ WRONG: dict[str, Wrong] = {
         register="3",
         type="u16",
         order="ABCD",
+    ),
+    "register past the end": wrong_meter(
+        "e-kiln",
+        "register",
+        "u32 at 65535 ends past register 65535",
+        device="",
+        quantity="",
+        register="65535",
+        type="u32",
+    ),
+    "register beside a device": wrong_meter(
+        "e-kiln", "device", "'acrel-adw300' and a register of its own", register="3"
+    ),
+    "modulus without rated power": wrong_meter(
+        "e-works", "", "modulus needs rated_per_h", modulus="1000"
     ),
     "unknown device": wrong_meter(
         "e-kiln",

@@ -17,7 +17,7 @@ from tests.plants import SECTIONS, changed, write_plant
 
 # The calendar month of October 2026 in Shanghai.
 START, END = datetime(2026, 9, 30, 16, tzinfo=UTC), datetime(2026, 10, 31, 16, tzinfo=UTC)
-MONTH = {"plant_id": "works", "by": "month", "period": "2026-10", "start_utc": START,
+MONTH = {"plant_id": "works", "grain": "month", "period": "2026-10", "start_utc": START,
          "end_utc": END, "coverage_ratio": 1.0, "status": "complete"}  # fmt: skip
 Row = dict[str, Any]
 
@@ -54,7 +54,7 @@ def energy_of(rows: list[Row], site: Site) -> pl.DataFrame:
 def output_of(rows: list[Row]) -> pl.DataFrame:
     schema = CONSUMPTION.polars_schema()
     numbers = ("quantity", "low", "high", "coverage_ratio")
-    text = ("plant_id", "product_id", "by", "period", "unit", "status")
+    text = ("plant_id", "product_id", "grain", "period", "unit", "status")
     times = {name: schema[name] for name in ("start_utc", "end_utc")}
     kinds = dict.fromkeys(text, pl.String()) | times | dict.fromkeys(numbers, pl.Float64())
     return pl.DataFrame(rows, schema=kinds)

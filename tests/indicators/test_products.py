@@ -41,7 +41,7 @@ def test_clinker_by_hand(site: Site) -> None:
         "plant_id": "works",
         "indicator": "unit_product_energy",
         "subject": "clinker",
-        "by": "month",
+        "grain": "month",
         "period": "2026-10",
         "start_utc": START,
         "end_utc": END,
