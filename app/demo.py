@@ -11,6 +11,7 @@ import asyncio
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -312,14 +313,17 @@ def _account(site: Site, lake: Lake, console: Console) -> bool:
         view.close()
     expected = sum(account.expected for account in accounts)
     good = sum(account.good for account in accounts)
-    missing = sum(sum(account.missing.values()) for account in accounts)
+    missing: Counter[str] = Counter()
+    for account in accounts:
+        missing.update(account.missing)
     dropped = sum(sum(account.dropped.values()) for account in accounts)
     duplicates = sum(account.duplicates for account in accounts)
     in_lake = lake.scan(READINGS, site.id).select(pl.len()).collect().item()
     balanced = all(account.balanced for account in accounts) and waiting == 0
     console.print(
-        f"readings: expected {expected:,} = good {good:,} + missing {missing:,} + dropped "
-        f"{dropped:,}; {duplicates} sent twice and refused; {in_lake:,} rows in the lake"
+        f"readings: expected {expected:,} = good {good:,} + missing {missing.total():,} "
+        f"({', '.join(f'{reason} {count:,}' for reason, count in sorted(missing.items()))}) + "
+        f"dropped {dropped:,}; {duplicates} sent twice and refused; {in_lake:,} rows in the lake"
     )
     for finding in lake.scan(FINDINGS, site.id).sort("start_utc").collect().iter_rows(named=True):
         value = json.loads(finding["evidence"])["first_value"]
