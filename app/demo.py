@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -110,7 +111,8 @@ def run_demo(folder: Path, *, days: int, seconds: int, lang: Lang) -> bool:
         f"({time.monotonic() - started:.0f} s). Left in {folder}: plant.yaml, meters.csv, data/, "
         f"out/indicators.json"
     )
-    console.print(f"next: kgce show consumption --by day -p {folder / 'plant.yaml'}")
+    kgce = "kgce" if shutil.which("kgce") else sys.argv[0]
+    console.print(f"next: {kgce} show consumption --by day -p {folder / 'plant.yaml'}")
     return right
 
 
