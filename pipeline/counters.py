@@ -20,12 +20,13 @@ are booked after it. 100, 0, 0, 0: held back, for as long as it takes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.pace import Pace, pace_of
+from pipeline.pace import Pace, pace_of, quantum_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -36,12 +37,15 @@ Bools = npt.NDArray[np.bool_]
 SETTLED_READINGS = 3
 # Dip and spike leave a line and come back to it: the abrupt step makes up at least this much of it.
 ABRUPT_RATIO = 0.5
-# A fall of so little of the register is its jitter, never a new register.
-JITTER_RATIO = 0.001
+# A fall of so little of the register is its rounding, never a new register.
+JITTER_RATIO = 1e-6
 # A rollover after standing still is believed so near to the modulus only.
 NEAR_MODULUS_RATIO = 0.1
-# A first reading of exactly 0 is not believed where the step out of it is so many ordinary ones.
-FALSE_START_STEPS = 100
+# Where only the number of readings tells high from low, it has to be so many times larger.
+CLEARLY_MORE = 3
+# Without a rated power, a rise of so many ordinary steps is doubted where it comes from a first
+# reading of exactly 0, or falls away again.
+DOUBTFUL_STEPS = 100
 # Frozen stands still so many times longer than the counter usually does between two changes.
 FROZEN_STILLS = 3
 
@@ -109,7 +113,6 @@ class _Machine:
         self.any_fast = False
         self.odd = self._odd_steps()
         self.irregular = np.flatnonzero(self.odd)
-        self._two_rises: tuple[float, float] | None = None
 
     def _odd_steps(self) -> Bools:
         """Which readings are entered by a step that needs a look."""
@@ -191,7 +194,7 @@ class _Machine:
             return True
         before = self._last_other(a)
         if before is None:
-            return step <= self._most(0, b) + self._quantum(step)
+            return step <= self._most(0, b) + self._quantum
         return step <= self._most(before, b)
 
     def _last_other(self, a: int) -> int | None:
@@ -206,15 +209,11 @@ class _Machine:
             end, size = start, size * 4
         return None
 
-    def _quantum(self, step: float) -> float:
-        """The smallest rise of all others: a coarse register's first step can come at any time."""
-        if self._two_rises is None:
-            rises = np.diff(self.v)
-            rises = rises[rises > 0]
-            rises = np.partition(rises, 1)[:2] if len(rises) > 1 else np.zeros(2)
-            self._two_rises = float(rises[0]), float(rises[1])
-        least, second = self._two_rises
-        return second if step <= least else least
+    @cached_property
+    def _quantum(self) -> float:
+        """A coarse register's first step can come at any time."""
+        steps = np.diff(self.v)
+        return quantum_of(steps[steps > 0])
 
     def _ambiguous_rollover(self, prev: int, k: int) -> bool:
         return self.modulus is not None and self._most(prev, k) >= self.modulus
@@ -228,7 +227,7 @@ class _Machine:
         # After standing still the rated power would explain almost any reset too.
         before = self._last_other(prev)
         still = self._most(0 if before is None else before, k)
-        return step <= min(max(still, self._quantum(step)), NEAR_MODULUS_RATIO * self.modulus)
+        return step <= min(max(still, self._quantum), NEAR_MODULUS_RATIO * self.modulus)
 
     # Falls
 
@@ -238,14 +237,16 @@ class _Machine:
             return k
         end = self._low_end(prev, k)
         if (back := self._dip_end(prev, k, end)) is not None:
-            self._discard(k, back, "counter.dip")
-            return prev
+            return self._dip_or_spike(prev, k, back)
         if self._ambiguous_rollover(prev, k):
             return self._cut(prev, k, "counter.rollover_ambiguous")
         if self._rolled_over(prev, k):
             self.out.add[k] = self.modulus
             self._event("counter.rollover", prev, k, 0)
             return k
+        if (base := self._doubtful_rise(prev)) is not None:
+            self._discard(base + 1, prev + 1, "counter.spike")
+            return base
         if self._climbs(k, end) or self._late_and_smooth(prev, k, end):
             return self._cut(prev, k, "counter.reset")
         if end == self.n:
@@ -254,26 +255,68 @@ class _Machine:
         self.out.keep[k:end] = False
         return self._cut(prev, end, "counter.fall_ambiguous")
 
+    def _dip_or_spike(self, prev: int, k: int, back: int) -> int:
+        """Low from ``k`` to before ``back``: unless it was high before for no longer than that.
+
+        Whichever it was, what passed in all is known; when it passed is not.
+        """
+        base = self._last_at_most(prev, k)
+        tail = self.n if base is None else int(self.out.keep[base + 1 : k].sum())
+        if base is None or tail > CLEARLY_MORE * (back - k):
+            self._discard(k, back, "counter.dip")
+            return prev
+        if back - k > CLEARLY_MORE * tail:
+            self._discard(base + 1, k, "counter.spike")
+            return k
+        self._discard(base + 1, back, "counter.spike")
+        return base
+
     def _spike_start(self, prev: int, k: int) -> int | None:
         """The last kept reading before an abrupt rise from which ``k`` follows, or None."""
-        start = int(np.searchsorted(self.t, self.t[k] - self.window_us))
-        start = max(0, min(start, k - 1 - SETTLED_READINGS))
-        steps = slice(start + 1, prev + 1)
-        turns = np.flatnonzero(self.out.cut[steps] | (self.out.add[steps] != 0))
-        start += int(turns[-1]) + 1 if len(turns) else 0
-        under = np.flatnonzero(self.out.keep[start:prev] & (self.v[start:prev] <= self.v[k]))
-        if not len(under):
+        base = self._last_at_most(prev, k)
+        if base is None:
             return None
-        base = start + int(under[-1])
         after = base + 1 + int(np.flatnonzero(self.out.keep[base + 1 : prev + 1])[0])
         fall, rise = self.v[prev] - self.v[k], self.v[after] - self.v[base]
         if rise < ABRUPT_RATIO * fall or not self._plausible(base, k):
             return None
-        pace = self._pace(base, k, k, k)
+        pace = self._pace(base, after, prev + 1, k)
         near = self.v[k] - self.v[base] <= ABRUPT_RATIO * fall
         if not near and not pace.explains(self.v[k] - self.v[base], self.t[k] - self.t[base]):
             return None
         return None if pace.explains(rise, self.t[after] - self.t[base]) else base
+
+    def _last_at_most(self, prev: int, k: int) -> int | None:
+        """The last kept reading before ``prev`` on the same line that is not above ``k``'s."""
+        start = self._line_start(prev, k)
+        under = np.flatnonzero(self.out.keep[start:prev] & (self.v[start:prev] <= self.v[k]))
+        return start + int(under[-1]) if len(under) else None
+
+    def _line_start(self, prev: int, k: int) -> int:
+        """The first reading before ``k`` that a spike up to ``prev`` may have left from."""
+        start = int(np.searchsorted(self.t, self.t[k] - self.window_us))
+        start = max(0, min(start, k - 1 - SETTLED_READINGS))
+        steps = slice(start + 1, prev + 1)
+        turns = np.flatnonzero(self.out.cut[steps] | (self.out.add[steps] != 0))
+        return start + (int(turns[-1]) + 1 if len(turns) else 0)
+
+    def _doubtful_rise(self, prev: int) -> int | None:
+        """The last kept reading before a rise that nobody would believe but for want of a power.
+
+        What came after such a rise and then fell, and neither fits the line before, is no register.
+        """
+        if self.rate is not None:
+            return None
+        start = self._line_start(prev, prev + 1)
+        line = np.flatnonzero(self.out.keep[start : prev + 1]) + start
+        rises = np.diff(self.v[line])
+        if not (rises > 0).any():
+            return None
+        highest = int(rises.argmax())
+        base, after = int(line[highest]), int(line[highest + 1])
+        pace = self._pace(base, after, prev + 1, self.n)
+        ordinary = max(pace.per_us * (self.t[after] - self.t[base]), pace.quantum)
+        return base if 0 < DOUBTFUL_STEPS * ordinary < rises[highest] else None
 
     def _low_end(self, prev: int, k: int) -> int:
         """The reading that is on the level of ``prev`` again, and not alone; n where none is."""
@@ -322,11 +365,13 @@ class _Machine:
             near = net <= ABRUPT_RATIO * drop or pace.explains(net, self.t[m] - self.t[prev])
             if not near or rise < ABRUPT_RATIO * drop:
                 continue
-            # A new register that climbs this high would need more than rated power, or more than
-            # the pace of the readings around.
-            if self.v[m] - low > self._most(prev, m) + pace.quantum:
-                return int(m)
-            if not pace.explains(rise, self.t[m] - self.t[end - 1]):
+            # A new register that climbs this high would need more than rated power; where none is
+            # known, more than the pace of the readings around.
+            if self.rate is not None:
+                abrupt = self.v[m] - low > self._most(prev, m) + pace.quantum
+            else:
+                abrupt = not pace.explains(rise, self.t[m] - self.t[end - 1])
+            if abrupt:
                 return int(m)
         return None
 
@@ -390,7 +435,7 @@ class _Machine:
             return
         pace = self._pace(k - 1, k, k, k)
         ordinary = max(pace.per_us * (self.t[k] - self.t[k - 1]), pace.quantum)
-        if self.v[k] > FALSE_START_STEPS * ordinary:
+        if self.v[k] > DOUBTFUL_STEPS * ordinary:
             self._cut(k - 1, k, "counter.jump")
 
     # Standing still

@@ -18,7 +18,7 @@ ORDINARY_PACES = 3.0
 
 
 class Pace(NamedTuple):
-    """The usual rate and the smallest rise around; both 0 where nothing rises."""
+    """The usual rate and the quantum around; both 0 where nothing rises."""
 
     per_us: float
     quantum: float
@@ -35,7 +35,7 @@ def pace_of(
     t: Ints, v: Floats, keep: Bools, cut: Bools, before: int, low: int, low_end: int, after: int
 ) -> Pace:
     """Pace of the believed readings up to ``before``, of ``low`` to before ``low_end``, and of what
-    follows ``after`` on its level or above.
+    follows ``after`` (the number of readings where nothing shall) on its level or above.
 
     Of each of the three the median of its rises; of the medians the fastest: what any of the three
     does is ordinary.
@@ -44,13 +44,23 @@ def pace_of(
     earlier = earlier[keep[earlier]]
     between = np.arange(low, min(low_end, low + NEIGHBOURS))
     later = np.arange(after, min(after + NEIGHBOURS, len(v)))
-    later = later[v[later] >= v[after]]
-    usual, quanta = [0.0], []
+    later = later[v[later] >= v[later[:1]]]
+    usual, rises = [0.0], []
     for part in (earlier, between, later):
         steps = np.diff(v[part])
-        rising = np.flatnonzero((steps > 0) & ~cut[part[1:]])
+        ordinary = (steps > 0) & ~cut[part[1:]]
+        ordinary[:-1] &= steps[1:] >= 0  # what falls at once was a spike
+        rising = np.flatnonzero(ordinary)
         if len(rising):
             rates = np.sort(steps[rising] / np.diff(t[part])[rising])
             usual.append(float(rates[(len(rates) - 1) // 2]))
-            quanta.append(float(steps[rising].min()))
-    return Pace(max(usual), min(quanta, default=0.0))
+            rises.append(steps[rising])
+    return Pace(max(usual), quantum_of(np.concatenate(rises)) if rises else 0.0)
+
+
+def quantum_of(rises: Floats) -> float:
+    """The step of a coarse register, of which all rises are multiples; 0 where there is none."""
+    if len(rises) < 2:
+        return 0.0
+    multiples = rises / rises.min()
+    return float(rises.min()) if np.allclose(multiples, np.round(multiples), rtol=1e-6) else 0.0
