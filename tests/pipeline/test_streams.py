@@ -1,4 +1,4 @@
-"""Whatever a stream does, the sum of the intervals is the true energy, or a finding says why not."""
+"""Whatever a stream does, its intervals sum to the true energy, or a finding says why not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_sum_is_the_truth_or_a_finding_says_why_not(stream: Stream) -> None:
 @given(faulted_streams())
 def test_order_and_repeats_change_nothing(stream: Stream) -> None:
     once = run({"m": stream.readings}, stream.rule)
-    by_time = {t: v for t, v in stream.readings}
+    by_time = dict(stream.readings)
     if len(by_time) != len(set(stream.readings)):
         return  # two values for one time: which was stored last matters there
     again = run({"m": sorted(by_time.items()) + stream.readings[::-1]}, stream.rule)
