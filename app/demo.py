@@ -120,6 +120,12 @@ def _make_room(folder: Path) -> None:
     """An earlier demo's folder is replaced; anything else is left alone."""
     if not folder.exists():
         return
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is no folder",
+            data="nothing was changed",
+            todo="name another folder with --dir",
+        )
     marker = folder / "plant.yaml"
     if any(folder.iterdir()) and not (
         marker.is_file() and marker.read_text(encoding="utf-8").startswith("# A simulated cement")

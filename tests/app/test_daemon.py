@@ -225,7 +225,7 @@ def test_messages_while_the_daemon_is_away(
     assert_every_tick_has_one_outcome(plant, "e-one")
 
 
-FULL = 20_000  # messages: more than a spool of 1 MB holds
+FULL = 12_000  # messages: more than a spool of 1 MB holds
 
 
 def test_a_full_spool_makes_everybody_wait(
