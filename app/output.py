@@ -7,7 +7,8 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -72,15 +73,28 @@ def to_json(frame: pl.DataFrame) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
 def _to_csv(frame: pl.DataFrame) -> str:
     import polars as pl
 
     times = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+    frame = frame.with_columns(
+        pl.Series(name, [json.dumps(_plain(v), ensure_ascii=False) for v in frame[name].to_list()])
+        for name in nested
+    )
     return frame.with_columns(
         pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ") for name in times
     ).write_csv()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -103,7 +103,7 @@ def _only(frame: pl.DataFrame, subject: str | None) -> pl.DataFrame:
 
 
 def time_bound(text: str | None, zone: ZoneInfo, *, end: bool) -> datetime | None:
-    """A bound given by a person, in the plant's time: a date (the end: its whole day), or a time.
+    """A bound in UTC, given in the plant's time: a date (the end: its whole day), or a time.
 
     Raises InputError.
     """
@@ -118,5 +118,5 @@ def time_bound(text: str | None, zone: ZoneInfo, *, end: bool) -> datetime | Non
             raise InputError(
                 f"{text!r} is no time", allowed="2026-10-05, or 2026-10-05T06:00 in plant time"
             ) from None
-        return given if given.tzinfo else given.replace(tzinfo=zone)
-    return datetime.combine(day + timedelta(1) if end else day, time(0), zone)
+        return (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(UTC)
+    return datetime.combine(day + timedelta(1) if end else day, time(0), zone).astimezone(UTC)
