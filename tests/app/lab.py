@@ -156,7 +156,11 @@ class Publisher:
             self._thread.join(PATIENCE_S)
 
     def wait_until_acknowledged(self) -> None:
-        until(lambda: len(self.acknowledged) == self.published, "the broker's acknowledgements")
+        until(
+            lambda: len(self.acknowledged) == self.published,
+            "the broker's acknowledgements",
+            3 * PATIENCE_S,
+        )
 
     def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, *_more: Any) -> None:
         self.acknowledged.add(mid)

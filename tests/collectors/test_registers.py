@@ -270,20 +270,19 @@ def test_values_of_register_maps_and_of_the_ledger(tmp_path: Path) -> None:
         ({"register": 65535, "type": "f32"}, "ends past register 65535"),
         (
             {"device": "eastron-sdm630", "quantity": "energy_import", "register": 5},
-            "device eastron-sdm630, quantity energy_import, register 5",
+            "'eastron-sdm630' and a register of its own",
         ),
         (
             {"device": "eastron-sdm630", "quantity": "energy_import", "type": "u16"},
-            "type u16",
+            "'eastron-sdm630' and a register of its own",
         ),
     ],
 )
 def test_registers_that_are_not_determined(
     tmp_path: Path, fields: dict[str, object], said: str
 ) -> None:
-    site = site_of(tmp_path, GATEWAY, {"a": meter("gw", **fields)})
     with pytest.raises(ConfigError, match=said):
-        register_values(site, "gw")
+        register_values(site_of(tmp_path, GATEWAY, {"a": meter("gw", **fields)}), "gw")
 
 
 def test_only_modbus_connections_have_registers(tmp_path: Path) -> None:
