@@ -22,8 +22,8 @@ from typing import Any
 from app import jobs
 from collectors.base import Clock, Collector
 from collectors.connections import make_collector
+from config.connections import POLLED, Files
 from config.errors import KgceError, StorageBusy
-from config.models import Files, Mqtt
 from config.site import Site
 from config.tables import TABLES
 from storage.lake import Lake
@@ -106,7 +106,7 @@ class Daemon:
                 meter_id: self.interval_s or plant.interval_s(meter)
                 for meter_id, meter in plant.meters.items()
                 if meter.connection is not None
-                and not isinstance(plant.connections[meter.connection], Files | Mqtt)
+                and isinstance(plant.connections[meter.connection], POLLED)
             }
         )
         try:

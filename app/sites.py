@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.connections import file_settings
 from config.errors import ConfigError
 from config.load import load
-from config.models import Mqtt
 from config.site import Site
 from config.yaml import KeyPath, combine, read_yaml
 
@@ -50,17 +50,8 @@ def _norms(site: Site) -> Iterator[_Problem]:
 
 def _files(site: Site) -> Iterator[_Problem]:
     for connection_id, connection in site.plant.connections.items():
-        if not isinstance(connection, Mqtt):
-            continue
-        tls = connection.tls
-        named: dict[KeyPath, Path | None] = {
-            ("password_file",): connection.password_file,
-            ("tls", "ca_file"): tls.ca_file if tls else None,
-            ("tls", "cert_file"): tls.cert_file if tls else None,
-            ("tls", "key_file"): tls.key_file if tls else None,
-        }
-        for key, path in named.items():
-            if path is not None and not (site.folder / path).is_file():
+        for key, path in file_settings(connection).items():
+            if not (site.folder / path).is_file():
                 yield _Problem(
                     ("connections", connection_id, *key),
                     f"no file {site.folder / path}",

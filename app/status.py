@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from app.daemon import HEARTBEAT_S
+from config.connections import Files
 from config.errors import StorageError
-from config.models import Files
 from config.site import Site
 from config.tables import READINGS
 from storage.lake import Lake

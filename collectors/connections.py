@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collectors.base import Clock, Collector, Sink
-from collectors.modbus import ModbusCollector
-from collectors.mqtt import MOST_HELD, MqttCollector
-from collectors.mqtt_client import make_client
-from collectors.registers import plan_line, poll_plan
-from collectors.topics import topics
+from collectors.modbus.collector import ModbusCollector
+from collectors.modbus.registers import plan_line, poll_plan
+from collectors.mqtt.client import make_client
+from collectors.mqtt.collector import MOST_HELD, MqttCollector
+from collectors.mqtt.topics import topics
+from config.connections import Files, ModbusTcp, Mqtt
 from config.errors import ConfigError
-from config.models import Files, ModbusTcp, Mqtt
 from config.site import Site
 
 

@@ -6,9 +6,11 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
+from config.connections import ModbusTcp, Mqtt
 from config.devices import byte_order
 from config.errors import ConfigError
-from config.models import WIDTH_BYTES, Meter, ModbusTcp, Mqtt
+from config.models import Meter
+from config.register_map import WIDTH_BYTES
 from config.site import Site
 from config.units import AMOUNT_UNITS, RATE_UNITS, amount_unit_of, conversion_factor
 from config.yaml import KeyPath, Source

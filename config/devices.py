@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import NamedTuple
 
 from config.errors import ConfigError
-from config.models import WIDTH_BYTES, Device, DeviceField
+from config.register_map import WIDTH_BYTES, Device, DeviceField, ScaleSource
 from config.yaml import Source, combine, read_yaml, validate
 
 DEVICES_FOLDER = Path(__file__).parent / "devices"
@@ -59,35 +60,68 @@ def read_device(name: str, beside: Path | None = None) -> Device:
     )
 
 
-def span(field: DeviceField) -> range:
-    """Registers that the field takes."""
-    return range(field.address, field.address + WIDTH_BYTES[field.type] // 2)
+def span(device: Device, field: DeviceField) -> range:
+    """Registers that the field takes, counted from 0; empty where it has none."""
+    if field.address is None or field.type is None:
+        return range(0)
+    first = field.address - device.base
+    return range(first, first + (field.registers or WIDTH_BYTES[field.type] // 2))
+
+
+class Place(NamedTuple):
+    """Where a number stands in a Modbus unit; ``address`` is counted from 0."""
+
+    function: int
+    address: int
+    type: str
+    order: str
+
+
+def place(device: Device, field: DeviceField | ScaleSource, order: str | None = None) -> Place:
+    """Where a field's number stands; ``order`` goes before the map's.
+
+    Raises ConfigError for a field that is no number of a Modbus register.
+    """
+    if field.address is None or field.type is None or field.type == "string":
+        raise ConfigError(
+            f"{device.maker} {device.model}: a field that holds no number in a register",
+            allowed="a field with address and number type",
+        )
+    return Place(
+        device.function_of(field.function),
+        field.address - device.base,
+        field.type,
+        byte_order(field.type, order or field.order, device.word_order),
+    )
 
 
 def _register_problems(device: Device, source: Source) -> list[ConfigError]:
     problems = []
     taken: dict[tuple[int, int], str] = {}
     for name, field in device.fields.items():
-        place = source.place(("fields", name))
-        registers = span(field)
+        here = source.place(("fields", name))
+        registers = span(device, field)
+        if not registers:
+            continue
         if registers[-1] > 65535:
             problems.append(
                 ConfigError(
-                    f"{place}: {field.type} at {field.address} ends past register 65535",
+                    f"{here}: {field.type} at {field.address} ends past register 65535",
                     allowed="addresses 0 to 65535",
                 )
             )
         if device.max_registers is not None and len(registers) > device.max_registers:
             problems.append(
                 ConfigError(
-                    f"{place}: {field.type} takes {len(registers)} registers, one request of this "
+                    f"{here}: {field.type} takes {len(registers)} registers, one request of this "
                     f"device {device.max_registers}: the value would be torn",
                     allowed="a value inside one request",
                     todo="correct max_registers or the type",
                 )
             )
         try:
-            byte_order(field.type, field.order)
+            if field.type is not None and field.type != "string":
+                byte_order(field.type, field.order)
         except ConfigError as error:
             problems.append(
                 ConfigError(
@@ -95,17 +129,17 @@ def _register_problems(device: Device, source: Source) -> list[ConfigError]:
                     allowed=error.allowed,
                 )
             )
-        function = field.function or device.function
+        function = device.function_of(field.function)
         others = {taken[key] for r in registers if (key := (function, r)) in taken}
-        for other in sorted(others):
+        for other in sorted(others if field.bits is None else ()):
             problems.append(
                 ConfigError(
-                    f"{place}: registers {registers[0]} to {registers[-1]} overlap those of "
+                    f"{here}: registers {registers[0]} to {registers[-1]} overlap those of "
                     f"{other!r}",
                     allowed="each register in one field",
                     todo="check address and type against the meter's manual",
                 )
             )
-        for register in registers:
+        for register in registers if field.bits is None else ():
             taken.setdefault((function, register), name)
     return problems

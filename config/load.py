@@ -10,7 +10,8 @@ from config.check import problems_of
 from config.devices import read_device
 from config.errors import ConfigError
 from config.ledger import read_ledger
-from config.models import Device, Plant
+from config.models import Plant
+from config.register_map import Device
 from config.site import Site
 from config.standards import Library, read_library
 from config.yaml import Source, combine, read_yaml, validate

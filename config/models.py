@@ -10,36 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-IDENTIFIER = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+from config.base import Identifier, Model
+from config.connections import Connection
+from config.register_map import BASES, Base, NumberType
+
 Role = Literal["input", "output", "recovered", "feedstock", "non_production", "check"]
 Kind = Literal["counter", "gauge", "amount"]
-NumberType = Literal["u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64"]
-WIDTH_BYTES: dict[str, int] = {
-    "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f32": 4, "u64": 8, "i64": 8, "f64": 8,
-}  # fmt: skip
-
-
-class Model(BaseModel):
-    """Frozen, and strict about its keys."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        str_strip_whitespace=True,
-        populate_by_name=True,
-        allow_inf_nan=False,
-    )
-
 
 # Credit code: GB 32100-2015, 4.5: 18 characters, the last a check character modulo 31.
 _CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -108,77 +86,6 @@ class Node(Model):
     parent: Identifier | None = Field(None, description="Node above; only the plant has none.")
 
 
-class ModbusTcp(Model):
-    """A Modbus TCP connection: one socket, one request in flight."""
-
-    type: Literal["modbus_tcp"] = Field(description="Kind of connection.")
-    host: str = Field(min_length=1, description="Host name or address of the meter or gateway.")
-    port: int = Field(502, ge=1, le=65535, description="TCP port.")
-    timeout_s: float = Field(3.0, gt=0, le=60, description="Time to wait for one reply.")
-    interval_s: float | None = Field(
-        None, ge=0.1, le=86400, description="Poll interval; default intervals.poll_s."
-    )
-    max_registers: int = Field(
-        125, ge=1, le=125, description="Most registers in one request (the device's own limit)."
-    )
-    max_hole: int = Field(
-        8, ge=0, le=124, description="Largest run of unwanted registers that is read over."
-    )
-
-
-class Tls(Model):
-    """TLS of a broker connection. Certificates are verified always."""
-
-    ca_file: Path | None = Field(None, description="CA certificate; default the system's.")
-    cert_file: Path | None = Field(None, description="Client certificate.")
-    key_file: Path | None = Field(None, description="Client key.")
-
-    @model_validator(mode="after")
-    def _pair(self) -> Tls:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file go together")
-        return self
-
-
-class Mqtt(Model):
-    """An MQTT broker: QoS 1, persistent session, acknowledged only after the data is on disk."""
-
-    type: Literal["mqtt"] = Field(description="Kind of connection.")
-    host: str = Field(min_length=1, description="Host name or address of the broker.")
-    port: int = Field(1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS.")
-    version: Literal["3.1.1", "5"] = Field("3.1.1", description="MQTT version.")
-    client_id: str | None = Field(
-        None, description="Client id of the persistent session; default kgce-<plant>-<connection>."
-    )
-    username: str | None = Field(None, description="User name.")
-    password_file: Path | None = Field(
-        None, description="File that holds the password; relative to plant.yaml."
-    )
-    keepalive_s: int = Field(30, ge=5, le=3600, description="Keep-alive.")
-    session_expiry_s: int = Field(
-        604800,
-        ge=0,
-        le=4_294_967_295,
-        description="How long a version 5 broker keeps the session (7 days).",
-    )
-    tls: Tls | None = Field(None, description="TLS settings; `{}` for TLS with system CAs.")
-
-    @model_validator(mode="after")
-    def _password_has_a_name(self) -> Mqtt:
-        if self.password_file is not None and self.username is None:
-            raise ValueError("password_file without username")
-        return self
-
-
-class Files(Model):
-    """Readings that come by `kgce import`, not by a poll."""
-
-    type: Literal["files"] = Field(description="Kind of connection.")
-
-
-Connection = Annotated[ModbusTcp | Mqtt | Files, Field(discriminator="type")]
-
-
 class Meter(Model):
     """One row of the meter ledger (计量器具台账)."""
 
@@ -212,8 +119,14 @@ class Meter(Model):
     quantity: str | None = Field(
         None, description="Field of the register map; or a free name (default `value`)."
     )
+    meter_address: str | None = Field(
+        None, pattern=r"^\d{12}$", description="DL/T 645 address: the 12 digits on the meter."
+    )
     register_address: int | None = Field(
-        None, alias="register", ge=0, le=65535, description="Register without a device map."
+        None, alias="register", ge=0, le=465536, description="Register without a device map."
+    )
+    register_base: Base = Field(
+        0, description="What `register` counts from: 0, 1, 40001 (function 3), 30001 (function 4)."
     )
     function: Literal[3, 4] | None = Field(None, description="Modbus function (default 3).")
     type: NumberType | None = Field(None, description="Number type at `register`.")
@@ -222,6 +135,10 @@ class Meter(Model):
     )
     scale: float | None = Field(None, description="Factor from register number to `unit`.")
     topic: str | None = Field(None, description="MQTT topic, wildcards + and # allowed.")
+    metric: str | None = Field(
+        None, description="Sparkplug B metric of the topic (extra `sparkplug`)."
+    )
+    opc_node: str | None = Field(None, description="OPC UA node id, such as ns=2;s=Meter1.Energy.")
     value_path: str | None = Field(
         None, description="JSON path of the value, such as `data.kwh`; empty: the payload itself."
     )
@@ -257,10 +174,26 @@ class Meter(Model):
     calibrated_on: date | None = Field(None, description="Date of the last calibration.")
     calibration_due: date | None = Field(None, description="Date by which the next is due.")
 
-    @field_validator("function", mode="before")
+    @field_validator("function", "register_base", mode="before")
     @classmethod
-    def _function_of_a_csv(cls, given: object) -> object:
-        return int(given) if given in ("3", "4") else given
+    def _number_of_a_csv(cls, given: object) -> object:
+        return int(given) if isinstance(given, str) and given.isdecimal() else given
+
+    @model_validator(mode="after")
+    def _register_fits_its_base(self) -> Meter:
+        implied = BASES[self.register_base]
+        if implied is not None and self.function not in (None, implied):
+            raise ValueError(
+                f"register_base {self.register_base} is function {implied}, not {self.function}"
+            )
+        if self.register_address is not None:
+            last = self.register_base + 65535
+            if not self.register_base <= self.register_address <= last:
+                raise ValueError(
+                    f"register {self.register_address}; allowed: {self.register_base} to {last} "
+                    f"with register_base {self.register_base}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_subject(self) -> Meter:
@@ -402,6 +335,13 @@ class Storage(Model):
     )
 
 
+class Metrics(Model):
+    """Where the daemon shows its metrics to Prometheus."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen at.")
+    port: int = Field(9464, ge=1, le=65535, description="TCP port; the path is /metrics.")
+
+
 class Plant(Model):
     """plant.yaml, whole."""
 
@@ -423,6 +363,9 @@ class Plant(Model):
     intervals: Intervals = Field(Intervals(), description="Schedules.")
     quality: Quality = Field(Quality(), description="Quality rules.")
     storage: Storage = Field(Storage(), description="Where data is kept.")
+    metrics: Metrics | None = Field(
+        None, description="Prometheus metrics of the daemon; `{}` for the defaults; none without."
+    )
 
     def interval_s(self, meter: Meter) -> float:
         """Expected seconds between readings of ``meter``."""
@@ -433,31 +376,3 @@ class Plant(Model):
         connection: Any = self.connections.get(meter.connection or "")
         own = getattr(connection, "interval_s", None)
         return float(own) if own is not None else self.intervals.poll_s
-
-
-class DeviceField(Model):
-    """One value of a register map."""
-
-    address: int = Field(ge=0, le=65535, description="Register number, counted from 0.")
-    type: NumberType = Field(description="Number type.")
-    unit: str = Field(description="Unit after the scale.")
-    function: Literal[3, 4] | None = Field(None, description="Modbus function; default the map's.")
-    order: str | None = Field(None, description="Byte order on the wire; default the map's.")
-    scale: float = Field(1.0, description="Factor from register number to `unit`.")
-    kind: Literal["counter", "gauge"] = Field(description="Counter or gauge.")
-
-
-class Device(Model):
-    """A register map: config/devices/<maker>-<model>.yaml."""
-
-    maker: str = Field(description="Maker.")
-    model: str = Field(description="Model.")
-    source: str = Field(description="Where the facts are from.")
-    ct_pt: Literal["primary", "secondary", "setting"] = Field(
-        description="Whether registers hold primary values (multiplier 1), secondary values "
-        "(multiplier CT x PT), or either by a setting of the meter."
-    )
-    function: Literal[3, 4] = Field(3, description="Modbus function of the fields.")
-    word_order: Literal["big", "little"] = Field("big", description="Order of 16-bit words.")
-    max_registers: int | None = Field(None, ge=1, le=125, description="Most in one request.")
-    fields: dict[str, DeviceField] = Field(min_length=1, description="Values by name.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.models import Device, Plant
+from config.models import Plant
+from config.register_map import Device
 from config.standards import Library
 
 

@@ -23,7 +23,9 @@ from pydantic_core import PydanticUndefined
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))  # the checkout's packages, installed or not
 
-from config.models import IDENTIFIER, Device, Meter, Plant  # noqa: E402
+from config.base import IDENTIFIER  # noqa: E402
+from config.models import Meter, Plant  # noqa: E402
+from config.register_map import Device  # noqa: E402
 from config.standards import read_library  # noqa: E402
 from config.tables import TABLES, Column, Table  # noqa: E402
 from config.units import AMOUNT_UNITS, RATE_UNITS  # noqa: E402
@@ -138,7 +140,13 @@ def type_name(annotation: Any, metadata: list[Any]) -> str:
         return "integer" if all(isinstance(choice, int) for choice in arguments) else "text"
     if models_of(bare):
         return "section"
-    names = {str: "text", float: "number", int: "integer", Path: "path", date: "YYYY-MM-DD"}
+    if origin in (typing.Union, types.UnionType):
+        parts = [type_name(part, []) for part in arguments if part is not type(None)]
+        return "number" if {*parts} == {"integer", "number"} else " or ".join(dict.fromkeys(parts))
+    names = {
+        str: "text", float: "number", int: "integer", bool: "true or false",
+        Path: "path", date: "YYYY-MM-DD",
+    }  # fmt: skip
     return names[bare]
 
 
@@ -150,13 +158,31 @@ def models_of(annotation: Any) -> list[type[BaseModel]]:
     return [model for option in typing.get_args(bare) for model in models_of(option)]
 
 
+def metadata_of(annotation: Any) -> Iterator[Any]:
+    """The constraints inside the type, as in ``Annotated[int, Field(ge=1)] | None``."""
+    yield from getattr(annotation, "__metadata__", ())
+    for part in typing.get_args(annotation):
+        yield from metadata_of(part)
+
+
+def constraints(field: FieldInfo) -> Iterator[Any]:
+    for item in (*field.metadata, *metadata_of(field.annotation)):
+        yield from item.metadata if isinstance(item, FieldInfo) else (item,)
+
+
 def allowed(field: FieldInfo) -> str:
     bare = unwrapped(field.annotation)
-    if typing.get_origin(bare) is Literal:
-        return ", ".join(f"`{choice}`" for choice in typing.get_args(bare))
+    choices = [
+        choice
+        for option in (bare, *typing.get_args(bare))
+        if typing.get_origin(option) is Literal
+        for choice in typing.get_args(option)
+    ]
+    if choices:
+        return ", ".join(f"`{choice}`" for choice in choices)
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     limits = []
-    for item in field.metadata:
+    for item in constraints(field):
         for attribute, sign in signs.items():
             if (limit := getattr(item, attribute, None)) is not None:
                 limits.append(f"{sign} {limit:g}")

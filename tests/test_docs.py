@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from pydantic import BaseModel
 
-from config import models
+from config import base, connections, models, register_map
 from config.standards import read_library
 from config.tables import TABLES
 
@@ -19,10 +19,11 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MODELS = [
     model
-    for model in vars(models).values()
+    for module in (base, connections, models, register_map)
+    for model in vars(module).values()
     if isinstance(model, type)
     and issubclass(model, BaseModel)
-    and model not in (BaseModel, models.Model)
+    and model not in (BaseModel, base.Model)
 ]
 
 

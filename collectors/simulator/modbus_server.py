@@ -16,8 +16,9 @@ from typing import Self
 
 from collectors.base import Clock
 from collectors.simulator.metered import MeteredPlant
-from config.devices import byte_order, read_device
-from config.models import WIDTH_BYTES, Meter
+from config.devices import byte_order, place, read_device
+from config.models import Meter
+from config.register_map import BASES, WIDTH_BYTES
 
 READ_FUNCTIONS = (3, 4)
 MAX_REGISTERS = 125
@@ -82,25 +83,21 @@ def registers_of(meters: Mapping[str, Meter]) -> Registers:
 def _values_of(meter: Meter) -> list[tuple[int, Value]]:
     if meter.device is not None:
         device = read_device(meter.device)
-        return [
-            (
-                field.function or device.function,
-                Value(
-                    field.address,
-                    field.type,
-                    byte_order(field.type, field.order, device.word_order),
-                    field.scale,
-                    meter.meter_id if name == meter.quantity else None,
-                ),
-            )
-            for name, field in device.fields.items()
-        ]
+        values = []
+        for name, field in device.fields.items():
+            if field.address is not None and field.type != "string":
+                function, address, number_type, order = place(device, field)
+                metered = meter.meter_id if name == meter.quantity else None
+                value = Value(address, number_type, order, field.scale, metered)
+                values.append((function, value))
+        return values
     if meter.register_address is None or meter.type is None:
         return []
     order = byte_order(meter.type, meter.order)
     scale = 1.0 if meter.scale is None else meter.scale
-    value = Value(meter.register_address, meter.type, order, scale, meter.meter_id)
-    return [(meter.function or 3, value)]
+    address = meter.register_address - meter.register_base
+    value = Value(address, meter.type, order, scale, meter.meter_id)
+    return [(meter.function or BASES[meter.register_base] or 3, value)]
 
 
 class ModbusServer:

@@ -201,7 +201,7 @@ def encoding_of(meter: Meter) -> Encoding:
     """Number type and scale of the meter's value, from its register map, ledger or message."""
     if meter.device is not None:
         field = read_device(meter.device).fields[meter.quantity_name]
-        return Encoding(field.type, field.scale)
+        return Encoding(field.type or "f64", field.scale)
     if meter.type is not None:
         return Encoding(meter.type, meter.scale or 1.0)
     return Encoding("decimal", _WEIGHING_RESOLUTION)

@@ -8,8 +8,8 @@ import pytest
 
 from collectors.connections import describe, make_collector
 from collectors.memory import MemorySink
-from collectors.modbus import ModbusCollector
-from collectors.mqtt import MqttCollector
+from collectors.modbus.collector import ModbusCollector
+from collectors.mqtt.collector import MqttCollector
 from config.errors import ConfigError
 from config.site import Site
 from tests.collectors.sites import meter, site_of

@@ -6,11 +6,11 @@ import threading
 
 from paho.mqtt.client import MQTTMessage
 
-from collectors import deliveries
 from collectors.base import Health
 from collectors.changes import Changes
-from collectors.deliveries import Deliveries
 from collectors.memory import MemorySink
+from collectors.mqtt import deliveries
+from collectors.mqtt.deliveries import Deliveries
 from config.tables import Reading
 from tests.collectors.waiting import WithholdingSink
 

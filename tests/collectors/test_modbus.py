@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from collectors import modbus
 from collectors.base import Clock, Sink
 from collectors.memory import MemorySink
-from collectors.modbus import ModbusCollector
+from collectors.modbus import collector as modbus
+from collectors.modbus.collector import ModbusCollector
 from collectors.silence import PATIENCE_TICKS, REST_TIMEOUTS, SilentUnits
 from config.tables import Reading
 from tests.collectors.servers import (

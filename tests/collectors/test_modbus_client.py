@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus import exceptions as pymodbus_errors
 
-from collectors.modbus_client import (
+from collectors.modbus.connection import (
     EXCEPTION_NAMES,
     ReadOnlyConnection,
     check_reply,

@@ -15,10 +15,11 @@ import pytest
 from paho.mqtt import publish
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from collectors import deliveries, mqtt
 from collectors.base import Sink
 from collectors.memory import MemorySink
-from collectors.mqtt import MqttCollector
+from collectors.mqtt import collector as mqtt
+from collectors.mqtt import deliveries
+from collectors.mqtt.collector import MqttCollector
 from config.errors import ConfigError
 from config.tables import Reading
 from tests.collectors.servers import TcpServer, free_port

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.payload import Payload, Sample, number, parse_path, payload_format, time_us
+from collectors.mqtt.payload import Payload, Sample, number, parse_path, payload_format, time_us
 from config.errors import InputError
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")

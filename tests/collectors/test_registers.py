@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.registers import (
+from collectors.modbus.registers import (
     RegisterValue,
     decode,
     plan_line,
@@ -19,7 +19,7 @@ from collectors.registers import (
     split,
 )
 from config.errors import ConfigError, InputError
-from config.models import WIDTH_BYTES
+from config.register_map import WIDTH_BYTES
 from tests.collectors.sites import meter, site_of
 
 # 1234.5 as float32 is 0x449A5000: the letters of an order spell these bytes as they come.
@@ -44,6 +44,21 @@ GOLDEN = [
     ("u64", "GHEFCDAB", "0002000000010000", 4294967298),
     ("i64", "ABCDEFGH", "FFFFFFFFFFFFFFFE", -2),
     ("u64", "ABCDEFGH", "FFFFFFFFFFFFFFFF", 18446744073709551615),
+    ("f64", "BADCFEHG", "9340004A00000000", 1234.5),
+    ("f64", "EFGHABCD", "0000000040934A00", 1234.5),
+    ("f64", "CDABGHEF", "4A00409300000000", 1234.5),
+    ("u48", "ABCDEF", "000100000002", 4294967298),
+    ("u48", "EFCDAB", "000200000001", 4294967298),
+    ("i48", "ABCDEF", "FFFFFFFFFFFE", -2),
+    ("bcd16", "AB", "1234", 1234),
+    ("bcd32", "ABCD", "12345678", 12345678),
+    ("bcd32", "CDAB", "56781234", 12345678),
+    ("bcd48", "ABCDEF", "123456789012", 123456789012),
+    ("bcd64", "HGFEDCBA", "7856341200000000", 12345678),
+    ("m10k32", "ABCD", "04D2162E", 12345678),  # 1234, 5678
+    ("m10k32", "CDAB", "162E04D2", 12345678),
+    ("m10k48", "EFCDAB", "162E04D20001", 112345678),
+    ("m10k64", "ABCDEFGH", "0000000104D2162E", 112345678),
 ]
 
 

@@ -19,7 +19,7 @@ from modbus_tk import modbus_tcp
 from pyModbusTCP.server import DataBank, ModbusServer
 
 from collectors.memory import MemorySink
-from collectors.modbus import ModbusCollector
+from collectors.modbus.collector import ModbusCollector
 from config.devices import read_device
 from tests.collectors.servers import free_port
 from tests.collectors.sites import meter, site_of

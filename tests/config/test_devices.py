@@ -8,7 +8,7 @@ import pytest
 
 from config.devices import DEVICES_FOLDER, byte_order, known_devices, read_device, span
 from config.errors import ConfigError
-from config.models import WIDTH_BYTES
+from config.register_map import WIDTH_BYTES
 from config.units import AMOUNT_UNITS, RATE_UNITS
 
 HEAD = "maker: A\nmodel: B\nsource: manual, page 3\nct_pt: primary\n"
@@ -31,7 +31,7 @@ def test_maps_of_the_package(name: str) -> None:
     for field in device.fields.values():
         wanted = RATE_UNITS if field.kind == "gauge" else AMOUNT_UNITS
         assert field.unit in wanted
-        assert len(span(field)) * 2 == WIDTH_BYTES[field.type]
+        assert len(span(device, field)) * 2 == WIDTH_BYTES[field.type]
 
 
 RIGHT: dict[str, str] = {

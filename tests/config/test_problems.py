@@ -78,7 +78,7 @@ WRONG: dict[str, Wrong] = {
         {"connections": {**CONNECTIONS, "gateway": {"type": "profinet"}}},
         "gateway:",
         "connections.gateway",
-        ("'profinet'", "'modbus_tcp', 'mqtt', 'files'"),
+        ("'profinet'", "'modbus_tcp', 'modbus_rtu', 'dlt645', 'mqtt', 'opcua', 'folder', 'files'"),
     ),
     "connection without type": Wrong(
         {"connections": {**CONNECTIONS, "gateway": {"host": "h"}}},
@@ -271,7 +271,7 @@ WRONG: dict[str, Wrong] = {
     "wrong number": wrong_meter("e-kiln", "multiplier", "'60x'", multiplier="60x"),
     "infinite number": wrong_meter("e-kiln", "multiplier", "finite number", multiplier="inf"),
     "wrong register": wrong_meter(
-        "e-kiln", "register", "less than or equal to 65535", register="65536"
+        "e-kiln", "register", "less than or equal to 465536", register="465537"
     ),
     "wrong role": wrong_meter("e-kiln", "role", "'import'", "'input'", role="import"),
     # meters

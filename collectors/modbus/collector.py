@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 
 from collectors.base import GOOD, Clock, Health, Sink, WallClock, offer_until_taken
 from collectors.changes import Changes
-from collectors.modbus_client import ReadOnlyConnection
-from collectors.registers import RegisterValue, Request, modbus_connection, poll_plan, split
+from collectors.modbus.connection import ReadOnlyConnection
+from collectors.modbus.registers import RegisterValue, Request, modbus_connection, poll_plan, split
 from collectors.schedule import Schedule
 from collectors.silence import SilentUnits
 from config.errors import CollectError, ConnectFailed, DeviceException, ReplyTimeout

@@ -10,8 +10,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from config.connections import Mqtt, Tls
 from config.errors import ConfigError
-from config.models import Mqtt, Tls
 from config.site import Site
 
 _FOREVER = 0xFFFFFFFF  # MQTT 5.0, 3.1.2.11.2

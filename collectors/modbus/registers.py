@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
-from config.devices import byte_order
+from config.connections import ModbusTcp
+from config.devices import byte_order, place
 from config.errors import ConfigError, InputError
-from config.models import WIDTH_BYTES, Meter, ModbusTcp
+from config.models import Meter
+from config.register_map import BASES, WIDTH_BYTES
 from config.site import Site
 
 LAST_REGISTER = 65535
@@ -36,6 +39,7 @@ def decode(wire: bytes, number_type: str, order: str) -> int | float:
     >>> decode(bytes.fromhex("5000449A"), "f32", "CDAB")
     1234.5
 
+    NaN for digits that are none: a nibble above 9 (bcd), a register above 9999 (m10k).
     Raises InputError where the lengths of ``wire``, ``number_type`` and ``order`` differ.
     """
     width = WIDTH_BYTES[number_type]
@@ -45,6 +49,14 @@ def decode(wire: bytes, number_type: str, order: str) -> int | float:
             allowed=f"{width} bytes and {width} letters",
         )
     big_endian = bytes(wire[position] for position in _wire_positions(order))
+    if number_type.startswith("bcd"):
+        digits = big_endian.hex()
+        return int(digits) if digits.isdecimal() else math.nan
+    if number_type.startswith("m10k"):
+        words = struct.unpack(f">{width // 2}H", big_endian)
+        return int("".join(f"{word:04}" for word in words)) if max(words) < 10_000 else math.nan
+    if width == 6:
+        return int.from_bytes(big_endian, "big", signed=number_type[0] == "i")
     number: int | float = struct.unpack(_FORMATS[number_type], big_endian)[0]
     return number
 
@@ -160,14 +172,15 @@ def _from_device(site: Site, meter: Meter) -> RegisterValue:
             allowed="device and quantity of its register map; or register and type",
             todo=f"quantities of {meter.device}: {', '.join(device.fields)}",
         )
+    where = place(device, field, meter.order)
     return RegisterValue(
         meter_id=meter.meter_id,
         quantity=meter.quantity_name,
         unit_id=1 if meter.unit_id is None else meter.unit_id,
-        function=meter.function or field.function or device.function,
-        address=field.address,
-        type=field.type,
-        order=byte_order(field.type, meter.order or field.order, device.word_order),
+        function=meter.function or where.function,
+        address=where.address,
+        type=where.type,
+        order=where.order,
         scale=field.scale if meter.scale is None else meter.scale,
         max_registers=device.max_registers,
     )
@@ -183,8 +196,8 @@ def _from_ledger(meter: Meter) -> RegisterValue:
         meter_id=meter.meter_id,
         quantity=meter.quantity_name,
         unit_id=1 if meter.unit_id is None else meter.unit_id,
-        function=meter.function or 3,
-        address=meter.register_address,
+        function=meter.function or BASES[meter.register_base] or 3,
+        address=meter.register_address - meter.register_base,
         type=meter.type,
         order=byte_order(meter.type, meter.order),
         scale=1.0 if meter.scale is None else meter.scale,

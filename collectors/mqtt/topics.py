@@ -8,9 +8,10 @@ from functools import lru_cache
 
 from paho.mqtt.client import topic_matches_sub
 
-from collectors.payload import PayloadFormat, payload_format
+from collectors.mqtt.payload import PayloadFormat, payload_format
+from config.connections import Mqtt
 from config.errors import ConfigError, InputError
-from config.models import Meter, Mqtt
+from config.models import Meter
 from config.site import Site
 
 _REMEMBERED_TOPICS = 4096

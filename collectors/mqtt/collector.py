@@ -21,10 +21,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from collectors.base import GOOD, Clock, Health, Sink, WallClock
 from collectors.changes import Changes
-from collectors.deliveries import Deliveries
-from collectors.mqtt_client import make_client
-from collectors.payload import Payload
-from collectors.topics import MeterTopic, mqtt_connection, topics
+from collectors.mqtt.client import make_client
+from collectors.mqtt.deliveries import Deliveries
+from collectors.mqtt.payload import Payload
+from collectors.mqtt.topics import MeterTopic, mqtt_connection, topics
 from config.site import Site
 from config.tables import Reading
 

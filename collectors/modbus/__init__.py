@@ -1,0 +1,1 @@
+"""Modbus: what to read, the requests, the connection, the collector."""
