@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.connections import file_settings
+from config.connections import ModbusRtu, file_settings
 from config.errors import ConfigError
 from config.load import load
 from config.site import Site
@@ -24,7 +24,7 @@ class _Problem:
 def load_site(file: Path) -> Site:
     """plant.yaml and all it names. Raises ConfigError that holds every problem."""
     site = load(file)
-    if problems := [*_norms(site), *_files(site)]:
+    if problems := [*_norms(site), *_files(site), *_buses(site)]:
         source = read_yaml(file)  # once more, for the lines
         raise combine(
             [
@@ -57,3 +57,16 @@ def _files(site: Site) -> Iterator[_Problem]:
                     f"no file {site.folder / path}",
                     allowed="a file; a relative path starts at plant.yaml",
                 )
+
+
+def _buses(site: Site) -> Iterator[_Problem]:
+    from collectors.modbus.plan import MOST_LOAD_RATIO, why_unmet
+
+    for connection_id, connection in site.plant.connections.items():
+        if isinstance(connection, ModbusRtu) and (reason := why_unmet(site, connection_id)):
+            yield _Problem(
+                ("connections", connection_id),
+                reason,
+                allowed=f"at most {MOST_LOAD_RATIO:.0%}, for time-outs take the rest",
+                todo="raise interval_s, raise the baud rate, or put meters on another bus",
+            )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collectors.base import Clock, Collector, Sink
 from collectors.modbus.collector import ModbusCollector
-from collectors.modbus.registers import plan_line, poll_plan
+from collectors.modbus.plan import describe_modbus
 from collectors.mqtt.client import make_client
 from collectors.mqtt.collector import MOST_HELD, MqttCollector
 from collectors.mqtt.topics import topics
-from config.connections import Files, ModbusTcp, Mqtt
+from config.connections import Files, Folder, Modbus, Mqtt
 from config.errors import ConfigError
 from config.site import Site
 
@@ -19,20 +19,24 @@ def make_collector(
     sink: Sink,
     clock: Clock | None = None,
     interval_s: float | None = None,
+    stagger_ratio: float = 0.0,
 ) -> Collector:
-    """The collector of a connection; ``interval_s`` goes before the intervals of a polled one.
+    """The collector of a connection. For a polled one ``interval_s`` goes before the
+    configuration's intervals, and ``stagger_ratio`` (0 to 1) shifts its polls inside a second.
 
     Raises ConfigError for a connection that is unknown or that nothing collects from.
     """
     connection = site.plant.connections.get(connection_id)
-    if isinstance(connection, ModbusTcp):
-        return ModbusCollector(site, connection_id, sink, clock, interval_s)
+    if isinstance(connection, Modbus):
+        return ModbusCollector(site, connection_id, sink, clock, interval_s, stagger_ratio)
     if isinstance(connection, Mqtt):
         return MqttCollector(site, connection_id, sink, clock)
     raise ConfigError(
         f"connection {connection_id!r} " + ("takes imports only" if connection else "is unknown"),
         allowed=", ".join(
-            name for name, one in site.plant.connections.items() if not isinstance(one, Files)
+            name
+            for name, one in site.plant.connections.items()
+            if not isinstance(one, Files | Folder)
         )
         or "none is configured",
     )
@@ -44,11 +48,8 @@ def describe(site: Site, connection_id: str) -> str:
     Raises ConfigError where the collector could not be made.
     """
     connection = site.plant.connections.get(connection_id)
-    if isinstance(connection, ModbusTcp):
-        plan = poll_plan(site, connection_id)
-        peer = f"{connection_id}: Modbus TCP {connection.host}:{connection.port}"
-        lines = [f"every {interval:g} s {plan_line(plan[interval])}" for interval in plan]
-        return "\n".join(f"{peer}, {line}" for line in lines or ["no meters"])
+    if isinstance(connection, Modbus):
+        return describe_modbus(site, connection_id)
     if isinstance(connection, Mqtt):
         known = topics(site, connection_id)
         make_client(site, connection_id, connection, MOST_HELD)  # reads its files, opens nothing

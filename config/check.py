@@ -6,12 +6,13 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
-from config.connections import ModbusTcp, Mqtt
+from config.connections import Modbus, Mqtt
 from config.devices import byte_order
 from config.errors import ConfigError
 from config.models import Meter
 from config.register_map import WIDTH_BYTES
 from config.site import Site
+from config.topic_filter import filter_problem, sparkplug_problem
 from config.units import AMOUNT_UNITS, RATE_UNITS, amount_unit_of, conversion_factor
 from config.yaml import KeyPath, Source
 
@@ -136,7 +137,7 @@ def _meters(site: Site, source: Source) -> Problems:
                 site.plant.connections,
                 "define it under connections",
             )
-        elif isinstance(connection, ModbusTcp):
+        elif isinstance(connection, Modbus):
             yield from _modbus(site, meter, at)
         elif isinstance(connection, Mqtt):
             yield from _mqtt(meter, at)
@@ -243,7 +244,7 @@ def _plain_register(site: Site, meter: Meter, at: Callable[[str], str]) -> Probl
             allowed="registers 0 to 65535",
         )
     connection = site.plant.connections[meter.connection or ""]
-    if isinstance(connection, ModbusTcp) and registers > connection.max_registers:
+    if isinstance(connection, Modbus) and registers > connection.max_registers:
         yield ConfigError(
             f"{at('type')}: {meter.type} takes {registers} registers, one request of "
             f"{meter.connection} {connection.max_registers}: the value would be torn",
@@ -255,17 +256,22 @@ def _mqtt(meter: Meter, at: Callable[[str], str]) -> Problems:
     if not meter.topic:
         yield ConfigError(f"{at('topic')}: a meter on MQTT needs a topic")
         return
-    levels = meter.topic.split("/")
-    wrong = (
-        any(("+" in level or "#" in level) and len(level) > 1 for level in levels)
-        or "#" in levels[:-1]
-    )
-    if wrong:
+    problem = filter_problem(meter.topic)
+    if problem is None and meter.metric is not None:
+        problem = sparkplug_problem(meter.topic)
+    if problem is not None:
+        what, allowed = problem
+        shown = meter.topic if len(meter.topic) <= 80 else meter.topic[:80] + "..."
         yield ConfigError(
-            f"{at('topic')}: {meter.topic!r} is no topic filter",
-            allowed="+ alone in a level; # alone, as the last level",
+            f"{at('topic')}: {shown!r} is no topic filter: it {what}", allowed=allowed
         )
-    if meter.kind == "amount" and meter.time_path is None:
+    for key in ("value_path", "time_path", "time_unit"):
+        if meter.metric is not None and getattr(meter, key) is not None:
+            yield ConfigError(
+                f"{at(key)}: {key} of the Sparkplug metric {meter.metric!r}",
+                allowed="metric alone: Sparkplug says where value and time are",
+            )
+    if meter.kind == "amount" and meter.time_path is None and meter.metric is None:
         yield ConfigError(
             f"{at('time_path')}: amounts over MQTT need the time in the payload: a message that "
             "comes twice would be counted twice",

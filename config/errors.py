@@ -7,7 +7,8 @@
      │   ├─ ConnectFailed     no connection
      │   ├─ ReplyTimeout      connected, no reply in time
      │   ├─ DeviceException   the device answered with a Modbus exception code
-     │   └─ ReplyRefused      an answer that does not fit the question
+     │   ├─ ReplyRefused      an answer that does not fit the question
+     │   └─ NotAsked          the unit rests after it was silent
      └─ StorageError          the spool or the lake could not do what was asked
          └─ StorageBusy       another kgce process holds the lake's writer lock
 
@@ -84,6 +85,12 @@ class DeviceException(CollectError):
 
 class ReplyRefused(CollectError):
     status = "bad_reply"
+
+
+class NotAsked(CollectError):
+    """The unit rests after it was silent; nothing was sent."""
+
+    status = "not_asked"
 
 
 class StorageError(KgceError):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from config.check import problems_of
 from config.devices import read_device
 from config.errors import ConfigError
 from config.ledger import read_ledger
-from config.models import Plant
+from config.models import Meter, Plant
 from config.register_map import Device
 from config.site import Site
 from config.standards import Library, read_library
@@ -38,11 +39,30 @@ def load(file: Path) -> Site:
                 problems.append(
                     ConfigError(f"{place}: {error.given}", allowed=error.allowed, todo=error.todo)
                 )
+    plant = plant.model_copy(update={"meters": dict(_with_maps(plant, devices))})
     site = Site(file, plant, devices, library, _hash(plant, devices, library))
     problems.extend(problems_of(site, source))
     if problems:
         raise combine(problems)
     return site
+
+
+def _with_maps(plant: Plant, devices: dict[str, Device]) -> Iterator[tuple[str, Meter]]:
+    """The meters, with what the register map says and the ledger does not: the interval of the
+    field's group, and the modulus of a counter whose rated power is known."""
+    for meter_id, meter in plant.meters.items():
+        device = devices.get(meter.device or "")
+        field = device.fields.get(meter.quantity or "") if device is not None else None
+        if device is None or field is None:
+            yield meter_id, meter
+            continue
+        more: dict[str, float] = {}
+        if field.group is not None and meter.interval_s is None:
+            more["interval_s"] = device.groups[field.group].interval_s
+        knows_rate = meter.rated_per_h is not None
+        if field.modulus is not None and meter.modulus is None and knows_rate:
+            more["modulus"] = field.modulus
+        yield meter_id, meter.model_copy(update=more) if more else meter
 
 
 def _bring_in_meters(file: Path, source: Source) -> None:

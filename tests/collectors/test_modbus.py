@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -13,10 +14,10 @@ from typing import Any
 import pytest
 
 from collectors.base import Clock, Sink
+from collectors.lines import poll
+from collectors.lines.units import CLOSED, HALF_OPEN, OPEN, PATIENCE_TICKS, SHORTEST_WAIT_S, Unit
 from collectors.memory import MemorySink
-from collectors.modbus import collector as modbus
 from collectors.modbus.collector import ModbusCollector
-from collectors.silence import PATIENCE_TICKS, REST_TIMEOUTS, SilentUnits
 from config.tables import Reading
 from tests.collectors.servers import (
     CLOSE,
@@ -214,7 +215,7 @@ def test_a_clock_that_leaps_is_no_flood_of_skipped_ticks(
         bench = Bench(tmp_path, own_addresses, {"a": {"register": 1}})
         async with bench.server, running(bench.collector):
             await bench.tick(0, 1)
-            await bench.tick(modbus.MOST_SKIPPED_TICKS + 3, 1)
+            await bench.tick(poll.MOST_SKIPPED_TICKS + 3, 1)
         assert [r.status for r in bench.readings] == ["good", "good"]
         assert "ahead by 10002 ticks" in caplog.text
 
@@ -224,7 +225,8 @@ def test_a_clock_that_leaps_is_no_flood_of_skipped_ticks(
 def test_a_clock_that_is_set_back_does_not_stop_the_polls(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collectors.schedule._CLOCK_CHECK_S", -9.9)  # looks 0.1 s after the tick
+    # It looks 0.1 s after the tick.
+    monkeypatch.setattr("collectors.lines.schedule._CLOCK_CHECK_S", -9.9)
 
     async def scenario() -> None:
         bench = Bench(tmp_path, own_addresses, {"a": {"register": 1}})
@@ -289,9 +291,9 @@ def test_one_unit_s_trouble_is_its_own(
         once = len(asked) - 2
         assert once == {"not_connected": 4}.get(status, 2 if silent else 4)
 
-    caplog.set_level(logging.INFO, "kgce.collectors.modbus")
+    caplog.set_level(logging.INFO, "kgce.collectors.lines")
     asyncio.run(scenario())
-    lines = [r.message for r in caplog.records if r.name == "kgce.collectors.modbus"]
+    lines = [r.message for r in caplog.records if r.name == "kgce.collectors.lines"]
     begun = [line for line in lines if f": {status}" in line]
     ended = [line for line in lines if "good again" in line]
     per_unit = status in ("timeout", "not_connected", "exception_11")
@@ -315,36 +317,87 @@ def test_a_unit_that_stays_silent_rests_and_comes_back(tmp_path: Path) -> None:
         half = SECOND // 2
         async with bench.server, running(bench.collector):
             seen = []
-            for number in range(8):
+            for number in range(9):
                 bench.clock.set(START_US + number * half)
                 await until(lambda number=number: len(bench.readings) == 2 * number + 2)
                 seen.append(statuses(bench.readings[-2:]))
                 assert seen[-1]["live"] == "good"
-                dead = number < 5
+                dead = number < 6
             assert "no reply from unit 2" not in bench.collector.health.detail
-        assert [one["dead"] for one in seen] == [
-            "timeout", "timeout", "timeout", "not_asked", "timeout", "not_asked", "good", "good",
+        # The rest of 0.9 s, shortened by chance, ends before the fifth tick; that of 1.8 s before
+        # the eighth or the ninth.
+        assert [one["dead"] for one in seen[:7]] == [
+            "timeout", "timeout", "timeout", "not_asked", "timeout", "not_asked", "not_asked",
         ]  # fmt: skip
-        assert sum(a.unit_id == 2 for a in bench.server.asked) == 6
+        assert seen[8]["dead"] == "good"
+        assert bench.collector.stats.breakers == {"1": "closed", "2": "closed"}
 
     asyncio.run(scenario())
 
 
-def test_rest_of_silent_units() -> None:
-    units = SilentUnits(timeout_s=1.0)
+class Loaded(random.Random):
+    """Dice that always show the same."""
+
+    def __init__(self, shown: float) -> None:
+        super().__init__()
+        self.shown = shown
+
+    def random(self) -> float:
+        return self.shown
+
+
+def test_a_breaker_opens_half_opens_and_closes() -> None:
+    unit = Unit(timeout_s=1.0, longest_rest_s=30, dice=Loaded(1.0))
     for _ in range(PATIENCE_TICKS - 1):
-        units.was_silent(7, 0)
-        assert not units.rests(7, 1)
-    units.was_silent(7, 0)
-    assert units.rests(7, 1)
-    assert units.rests(7, REST_TIMEOUTS * SECOND - 1)
-    assert not units.rests(7, REST_TIMEOUTS * SECOND)
-    assert not units.rests(7, -SECOND)  # the clock was set back: no endless rest
-    assert not units.rests(8, 1)
-    assert (7 in units, 8 in units, str(units)) == (True, False, "7")
-    units.answered(7)
-    units.answered(8)
-    assert not units
+        unit.was_silent(0)
+        assert (unit.state, unit.rests(1)) == (CLOSED, False)
+    unit.was_silent(0)
+    assert (unit.state, unit.rests(1), unit.rests(9 * SECOND - 1)) == (OPEN, True, True)
+    assert not unit.rests(-SECOND)  # the clock was set back: no endless rest
+    assert not unit.rests(9 * SECOND)
+    assert unit.state == HALF_OPEN
+    now, rests = 9 * SECOND, []
+    for _ in range(4):
+        unit.was_silent(now)
+        assert unit.state == OPEN
+        rests.append(next(s for s in range(1, 99) if not unit.rests(now + s * SECOND)))
+        now += rests[-1] * SECOND
+    assert rests == [18, 30, 30, 30]
+    unit.answered(0.01)
+    assert (unit.state, unit.rests(now), unit.is_silent) == (CLOSED, False, False)
+    for _ in range(PATIENCE_TICKS):
+        unit.was_silent(now)
+    assert unit.rests(now + 9 * SECOND - 1)
+    assert not unit.rests(now + 9 * SECOND)
+
+
+@pytest.mark.parametrize(("shown", "rest_s"), [(0.0, 7.2), (0.5, 8.1), (1.0, 9.0)])
+def test_rests_are_not_all_as_long(shown: float, rest_s: float) -> None:
+    unit = Unit(timeout_s=1.0, dice=Loaded(shown))
+    for _ in range(PATIENCE_TICKS):
+        unit.was_silent(0)
+    assert unit.rests(round(rest_s * SECOND) - 1)
+    assert not unit.rests(round(rest_s * SECOND))
+
+
+def test_how_long_a_unit_is_waited_for_is_learned() -> None:
+    unit = Unit(timeout_s=3.0)
+    assert unit.is_suspect
+    assert unit.wait_s(free_s=9.0) == 3.0
+    assert unit.wait_s(free_s=0.5) == 0.5
+    assert unit.wait_s(free_s=-1.0) == SHORTEST_WAIT_S
+    unit.answered(0.005)
+    assert not unit.is_suspect
+    assert unit.wait_s(free_s=9.0) == SHORTEST_WAIT_S
+    unit.answered(0.5)
+    assert unit.wait_s(free_s=0.0) == 2.0
+    for _ in range(200):
+        unit.answered(0.1)
+    assert 0.4 <= unit.wait_s(free_s=0.0) < 0.5
+    unit.learn(1.0)  # a reply that came late
+    assert unit.wait_s(free_s=0.0) == 3.0
+    unit.was_silent(0)
+    assert unit.wait_s(free_s=0.4) == 0.4
 
 
 def test_no_connection_is_said_quickly_and_once(
@@ -364,7 +417,7 @@ def test_no_connection_is_said_quickly_and_once(
                 assert (bench.collector.health.state, bench.collector.health.detail) == ("up", "")
         assert "good again" in caplog.records[-1].message
 
-    caplog.set_level(logging.INFO, "kgce.collectors.modbus")
+    caplog.set_level(logging.INFO, "kgce.collectors.lines")
     asyncio.run(scenario())
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.modbus.registers import (
-    RegisterValue,
-    decode,
+from collectors.modbus.collector import Reply
+from collectors.modbus.numbers import Decoder, bits_of, decode
+from collectors.modbus.plan import (
+    bus_load_ratio,
     plan_line,
     plan_requests,
     poll_plan,
-    register_values,
     split,
+    why_unmet,
 )
+from collectors.modbus.values import RegisterValue, Scaler, Span, register_values
 from config.errors import ConfigError, InputError
 from config.register_map import WIDTH_BYTES
 from tests.collectors.sites import meter, site_of
@@ -76,42 +77,113 @@ def test_golden_bytes_cover_each_type() -> None:
     [(b"\0\0", "f32", "ABCD"), (b"\0\0\0\0", "f32", "AB"), (b"\0\0\0\0", "u16", "AB")],
 )
 def test_lengths_that_differ_are_refused(wire: bytes, number_type: str, order: str) -> None:
-    with pytest.raises(InputError, match="bytes in order"):
+    with pytest.raises(InputError, match=r"bytes for|order .* for"):
         decode(wire, number_type, order)
 
 
 def value(address: int, number_type: str = "u16", **fields: object) -> RegisterValue:
-    known = {
-        "meter_id": f"m{address}",
-        "quantity": "value",
-        "unit_id": 1,
-        "function": 3,
-        "order": "ABCDEFGH"[: WIDTH_BYTES[number_type]],
-    }
-    return RegisterValue(address=address, type=number_type, **{**known, **fields})  # type: ignore[arg-type]
+    where = span(
+        address, number_type, **{k: fields.pop(k) for k in ("unit_id", "function") if k in fields}
+    )
+    return RegisterValue(f"m{address}", "value", where, **fields)  # type: ignore[arg-type]
+
+
+def span(address: int, number_type: str = "u16", unit_id: int = 1, function: int = 3) -> Span:
+    order = "ABCDEFGH"[: WIDTH_BYTES[number_type]]
+    return Span(unit_id, function, address, number_type, order)
+
+
+def read(values: list[RegisterValue], registers: list[int]) -> list[tuple[float | None, str]]:
+    """What the values find where the registers from 0 on are these."""
+    scales: dict[Span, int | float | str] = {}
+    found = {}
+    for request in plan_requests(values, 125, 8):
+        words = registers[request.address : request.address + request.count]
+        wire = b"".join(word.to_bytes(2, "big") for word in words)
+        for one, result in zip(request.values, Reply(request).found(wire, scales), strict=True):
+            found[one] = result
+    return [found[one] for one in values]
+
+
+def one(*registers: int, number_type: str = "u16", **fields: object) -> tuple[float | None, str]:
+    """What a value at register 0 finds."""
+    return read([value(0, number_type, **fields)], list(registers))[0]
 
 
 def test_scale_gives_the_nearest_number() -> None:
-    wire = (12345).to_bytes(2, "big")
-    assert value(7, scale=0.01).read_from(wire, 7) == 123.45
-    assert value(7, scale=0.001).read_from(wire, 7) == 12.345
-    assert value(7, scale=10.0).read_from(wire, 7) == 123450.0
-    assert value(7, scale=0.3).read_from(wire, 7) == 12345 * 0.3
-    assert value(7, scale=-0.01).read_from(wire, 7) == -123.45
-    assert value(7, scale=0.0).read_from(wire, 7) == 0.0
-    assert value(7, scale=1e-300).read_from(wire, 7) == 12345e-300
-    assert isinstance(value(7).read_from(wire, 7), float)
+    scales = [0.01, 0.001, 10.0, 0.3, -0.01, 0.0, 1e-300]
+    exact = [123.45, 12.345, 123450.0, 12345 * 0.3, -123.45, 0.0, 12345e-300]
+    for scale, wanted in zip(scales, exact, strict=True):
+        assert one(12345, scale=scale) == (wanted, "good")
+        assert one(12345, scale=scale, not_available=(7,)) == (wanted, "good")
+    assert isinstance(one(12345)[0], float)
 
 
-def test_value_is_cut_out_of_a_longer_reply() -> None:
-    wire = b"".join(address.to_bytes(2, "big") for address in range(100, 110))
-    assert value(103).read_from(wire, 100) == 103
-    assert value(103, "u32").read_from(wire, 100) == 103 * 65536 + 104
+def test_values_are_cut_out_of_a_longer_reply() -> None:
+    registers = list(range(100, 110))
+    found = read([value(3), value(0), value(5, "u32"), value(4, "u64")], registers)
+    assert [number for number, _ in found[:3]] == [103, 100, 105 * 65536 + 106]
+    assert found[3][0] == 1.0 * int.from_bytes(bytes.fromhex("0068 0069 006A 006B"), "big")
 
 
-def test_not_a_number_comes_through_as_such() -> None:
-    assert math.isnan(value(0, "f32").read_from(bytes.fromhex("7FC00000"), 0))
-    assert math.isinf(value(0, "f32").read_from(bytes.fromhex("7F800000"), 0))
+@pytest.mark.parametrize(
+    ("registers", "number_type"),
+    [((0x7FC0, 0), "f32"), ((0x7F80, 0), "f32"), ((0x12A4,), "bcd16"), ((1, 10_000), "m10k32")],
+)
+def test_what_is_no_number_has_no_value(registers: tuple[int, ...], number_type: str) -> None:
+    assert one(*registers, number_type=number_type) == (None, "not_a_number")
+    beside = read([value(0, number_type), value(2)], [*[*registers, 0][:2], 7])
+    assert beside == [(None, "not_a_number"), (7.0, "good")]
+
+
+def test_sentinels_have_no_value() -> None:
+    assert one(0xFFFF, not_available=(0xFFFF,)) == (None, "not_available")
+    assert one(0x8000, number_type="i16", not_available=(-32768,)) == (None, "not_available")
+    assert one(0xFFFE, not_available=(0xFFFF,)) == (65534, "good")
+
+
+def test_a_value_out_of_its_range_is_kept_and_said() -> None:
+    assert one(900, scale=0.1, valid=(0, 80)) == (90.0, "out_of_range")
+    assert one(800, scale=0.1, valid=(0, 80)) == (80.0, "good")
+
+
+def test_offset_and_bits() -> None:
+    assert one(200, scale=0.1, offset=-50) == (-30.0, "good")
+    assert one(0b1101_0000, bits=(4, 6)) == (5.0, "good")
+    assert one(0x8000, number_type="i16", bits=(15, 15)) == (1.0, "good")
+    assert bits_of(0xFFFFFFFF, (0, 31)) == 0xFFFFFFFF
+
+
+def scaled(address: int, *scalers: Scaler, **fields: object) -> RegisterValue:
+    return value(address, scale_from=scalers, **fields)
+
+
+def test_a_scale_is_read_from_another_register() -> None:
+    near = Scaler(span(1, "i16"), is_exponent=True)
+    assert read([scaled(0, near)], [12345, 0xFFFE]) == [(123.45, "good")]
+    assert read([scaled(0, near)], [12345, 2]) == [(1234500.0, "good")]
+    assert read([scaled(0, near)], [12345, 0x8000]) == [(None, "not_available")]
+    ratios = Scaler(span(30), False), Scaler(span(31), False, 0.1)
+    assert read([scaled(0, *ratios)], [5, *[0] * 29, 40, 1000]) == [(5 * 40 * 100.0, "good")]
+    both = read([scaled(0, near), value(1, "i16")], [12345, 0xFFFF])
+    assert both == [(1234.5, "good"), (-1.0, "good")]
+
+
+def test_scales_are_read_before_what_they_scale() -> None:
+    plan = plan_requests([scaled(0, Scaler(span(60), False)), value(9, unit_id=2)], 125, 8)
+    assert [(r.unit_id, r.address) for r in plan] == [(1, 60), (1, 0), (2, 9)]
+
+
+def test_without_its_scale_a_value_has_the_reason_of_the_scale() -> None:
+    wanted = scaled(0, Scaler(span(60), False))
+    own = plan_requests([wanted], 125, 8)[1]
+    assert list(Reply(own).found(b"\0\7", {span(60): "timeout"})) == [(None, "timeout")]
+    assert list(Reply(own).found(b"\0\7", {})) == [(None, "not_asked")]
+
+
+def test_a_reply_that_is_too_short_is_refused() -> None:
+    with pytest.raises(InputError, match="3 bytes"):
+        Decoder([(2, "u16", "AB")])(b"\0\1\2")
 
 
 def extents(values: list[RegisterValue], limit: int, hole: int) -> list[tuple[int, int, int, int]]:
@@ -182,11 +254,12 @@ def test_plan_holds_its_promises(values: list[RegisterValue], limit: int, hole: 
         device_limits = [
             v.max_registers
             for v in values
-            if v.max_registers and (v.unit_id, v.function) == (request.unit_id, request.function)
+            if v.max_registers
+            and (v.span.unit_id, v.span.function) == (request.unit_id, request.function)
         ]
         assert request.count <= min([limit, *device_limits])
         wanted = set()
-        for one in request.values:
+        for one in (v.span for v in request.values):
             assert (one.unit_id, one.function) == (request.unit_id, request.function)
             assert request.address <= one.address
             assert one.end <= request.address + request.count
@@ -266,7 +339,7 @@ def test_values_of_register_maps_and_of_the_ledger(tmp_path: Path) -> None:
         },
     )
     found = [
-        (v.meter_id, v.quantity, v.unit_id, v.function, v.address, v.type, v.order, v.scale)
+        (v.meter_id, v.quantity, *vars(v.span).values(), v.scale)
         for v in register_values(site, "gw")
     ]
     assert found == [
@@ -324,3 +397,49 @@ def test_intervals_have_plans_of_their_own(tmp_path: Path) -> None:
         (30, [(0, 3)]),
     ]
     assert list(poll_plan(site, "gw", 2.0)) == [2.0]
+
+
+def test_a_manual_that_counts_from_40001(tmp_path: Path) -> None:
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / "own-map.yaml").write_text(
+        "maker: A\nmodel: B\nsource: a test\nct_pt: none\nbase: 30001\nfields:\n"
+        "  total: {address: 30013, type: u32, unit: kWh, kind: counter, group: slow}\n"
+        "groups:\n  slow: {interval_s: 300}\n"
+    )
+    rows = {
+        "a": meter("gw", device="own-map", quantity="total"),
+        "b": meter("gw", register=40101, register_base=40001, type="u16"),
+        "c": meter("gw", register=1, register_base=1, type="u16"),
+    }
+    site = site_of(tmp_path, GATEWAY, rows)
+    found = {v.meter_id: (v.span.function, v.span.address) for v in register_values(site, "gw")}
+    assert found == {"a": (4, 12), "b": (3, 100), "c": (3, 0)}
+    assert list(poll_plan(site, "gw")) == [60, 300]
+
+
+@pytest.mark.parametrize(("register", "base"), [(40000, 40001), (0, 1), (105537, 40001)])
+def test_a_register_below_or_behind_its_base(tmp_path: Path, register: int, base: int) -> None:
+    row = meter("gw", register=register, register_base=base, type="u16")
+    with pytest.raises(ConfigError, match=f"with register_base {base}"):
+        site_of(tmp_path, GATEWAY, {"a": row})
+
+
+BUS = {"bus": {"type": "modbus_rtu", "serial": {"device": "/dev/ttyS9", "parity": "even"}}}
+
+
+def test_the_load_of_a_bus(tmp_path: Path) -> None:
+    # 20 units, one request of 50 registers each at 9600 Bd and 11 bits: (8 + 105) characters and
+    # two silences of 3.5 of them make 137.5 ms, and the meter's own 10 ms.
+    rows = {
+        f"m{unit}-{at}": meter("bus", register=at, type="u16", unit_id=unit)
+        for unit in range(1, 21)
+        for at in (0, 49)
+    }
+    connection = {**BUS["bus"], "max_hole": 60, "interval_s": 10}
+    site = site_of(tmp_path / "a", {"bus": connection}, rows)
+    settings = site.plant.connections["bus"]
+    load = bus_load_ratio(settings, poll_plan(site, "bus"))  # type: ignore[arg-type]
+    assert load == pytest.approx(20 * (120 * 11 / 9600 + 0.010) / 10)
+    assert why_unmet(site, "bus") is None
+    tight = site_of(tmp_path / "b", {"bus": {**connection, "interval_s": 3}}, rows)
+    assert "at 9600 bit/s they take 98% of the bus's time" in str(why_unmet(tight, "bus"))
