@@ -36,7 +36,7 @@ class Clock(Protocol):
         """Microseconds since the epoch, UTC."""
 
     async def sleep_until(self, time_us: int) -> None:
-        """Return once ``now_us()`` is ``time_us`` or later."""
+        """Return once ``now_us()`` is ``time_us`` or later, or when the clock was set back."""
 
 
 class WallClock:
@@ -46,9 +46,13 @@ class WallClock:
         return time.time_ns() // 1000
 
     async def sleep_until(self, time_us: int) -> None:
-        while (left_us := time_us - self.now_us()) > 0:
+        left_us = time_us - self.now_us()
+        while left_us > 0:
             # A step of the machine's clock is met within a second.
             await asyncio.sleep(min(left_us / 1e6, 1.0))
+            before_us, left_us = left_us, time_us - self.now_us()
+            if left_us > before_us:
+                return
 
 
 @dataclass

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import termios
 from collections.abc import Callable
 
 from pymodbus.transport.serialtransport import create_serial_connection
@@ -36,6 +37,8 @@ class Channel(asyncio.Protocol):
         self._take: Take | None = None
         self._answer: asyncio.Future[bytes] | None = None
         self._transport: asyncio.Transport | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._deadline_s = self._timeout_s = 0.0
         self.is_open = False
         self.on_stray: Callable[[bytearray], None] = lambda _: None
         """Looks at what came while nothing was asked; may remove what it knows."""
@@ -52,12 +55,13 @@ class Channel(asyncio.Protocol):
         answer: asyncio.Future[bytes] = loop.create_future()
         self._answer = answer
         self._take = take
-        timer = loop.call_later(timeout_s, self._time_out, timeout_s)
+        self._timeout_s, self._deadline_s = timeout_s, loop.time() + timeout_s
+        if self._watch is None or self._watch.when() > self._deadline_s:
+            self._watch_until(self._deadline_s)
         try:
             self._transport.write(question)
             return await answer
         finally:
-            timer.cancel()
             self._take = self._answer = None
 
     @property
@@ -81,6 +85,9 @@ class Channel(asyncio.Protocol):
 
     def close(self) -> None:
         self.is_open = False
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         if self._transport is not None:
             # Not close(): that would wait for a peer that takes nothing more.
             self._transport.abort()
@@ -113,11 +120,22 @@ class Channel(asyncio.Protocol):
         why = f": {exc}" if exc else ""
         self._end(ConnectFailed(f"{self._peer} closed the connection{why}"))
 
-    def _time_out(self, timeout_s: float) -> None:
-        if self._received:
+    def _watch_until(self, when_s: float) -> None:
+        # One timer for many questions: most are answered long before it, and move it on.
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = asyncio.get_running_loop().call_at(when_s, self._look_at_the_time)
+
+    def _look_at_the_time(self) -> None:
+        self._watch = None
+        if self._answer is None:
+            return
+        if asyncio.get_running_loop().time() < self._deadline_s:
+            self._watch_until(self._deadline_s)
+        elif self._received:
             self._end(ReplyRefused(f"a reply that stops after {len(self._received)} bytes"))
         else:
-            self._end(ReplyTimeout(f"no reply in {timeout_s:g} s"))
+            self._end(ReplyTimeout(f"no reply in {self._timeout_s:g} s"))
 
     def _end(self, error: CollectError) -> None:
         self._take = None
@@ -190,7 +208,8 @@ async def open_serial(port: SerialPort) -> Channel:
             stopbits=port.stop_bits,
             timeout=0,
         )
-    except (OSError, ValueError) as error:  # SerialException is an OSError
+    # SerialException is an OSError; termios refuses parities and speeds in its own words.
+    except (OSError, ValueError, termios.error) as error:
         raise ConnectFailed(f"{port.device}: {_reason(error)}", todo=_advice(error)) from error
     await opened.wait()
     return channel

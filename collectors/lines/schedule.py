@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 
 from collectors.base import Clock
 
 log = logging.getLogger("kgce.collectors.schedule")
-_CLOCK_CHECK_S = 5.0
 LONGEST_STAGGERED_S = 60.0
 LONGEST_STAGGER_S = 1.0
 
@@ -57,9 +54,7 @@ class Schedule:
                 self._next = self._tick_at(self._clock.now_us()) + 1
                 log.warning("the clock was set back by %.0f s", early_us / 1e6)
                 continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(early_us / 1e6 + _CLOCK_CHECK_S):
-                    await self._clock.sleep_until(self.next_us)
+            await self._clock.sleep_until(self.next_us)
         tick = self._tick_at(self._clock.now_us())
         missed = range(self._next, tick)
         self._next = tick + 1

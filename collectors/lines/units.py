@@ -12,6 +12,7 @@ for seconds. Where a line can tell late replies, they are learned from too.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 PATIENCE_TICKS = 3  # a unit that was silent for so many ticks in a row rests
 REST_TIMEOUTS = 9  # for so many time-outs: then it costs the line at most a tenth of its time
@@ -51,13 +52,13 @@ class Unit:
         """Whether it has been silent since its last reply, or has never been asked."""
         return self._silent_ticks > 0 or self._slowest_s is None
 
-    def wait_s(self, free_s: float) -> float:
+    def wait_s(self, free_s: Callable[[], float]) -> float:
         """How long to wait for the next reply, where a late one can be told from others.
 
         ``free_s``: time for which nobody else wants the line.
         """
-        if self.is_suspect or self._slowest_s is None:
-            return min(max(SHORTEST_WAIT_S, free_s), self._timeout_s)
+        if self._silent_ticks or self._slowest_s is None:
+            return min(max(SHORTEST_WAIT_S, free_s()), self._timeout_s)
         return min(max(SHORTEST_WAIT_S, _MARGIN * self._slowest_s), self._timeout_s)
 
     def rests(self, now_us: int) -> bool:

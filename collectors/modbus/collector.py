@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import repeat
+from collections.abc import Mapping
 
-from collectors.base import GOOD, Clock, Sink
-from collectors.lines.poll import Found, Poller
+from collectors.base import Clock, Sink
+from collectors.lines.line import Found
+from collectors.lines.poll import Poller
 from collectors.modbus.connection import ReadOnlyConnection
 from collectors.modbus.numbers import Decoder, Number, factor_and_divisor
 from collectors.modbus.plan import Request, poll_plan, split
@@ -29,19 +29,24 @@ class Reply:
         self._decode = Decoder([(2 * (s.address - first), s.type, s.order) for s in spans])
         self._is_plain = all(value.is_plain for value in request.values)
         self._scales = [factor_and_divisor(value.scale) for value in request.values]
+        floats = all(value.span.type in ("f32", "f64") for value in request.values)
+        self._is_itself = floats and not request.spans and set(self._scales) == {(1, 1)}
 
-    def found(self, wire: bytes, scales: dict[Span, Number | str]) -> Sequence[Found]:
+    def found(self, wire: bytes, scales: dict[Span, Number | str]) -> Found:
         request = self.request
         numbers = self._decode(wire)
+        if self._is_itself and self._is_plain and math.isfinite(sum(numbers)):
+            return Found(numbers)
         for span, number in zip(request.spans, numbers[len(request.values) :], strict=True):
             scales[span] = number
         if self._is_plain:
             pairs = zip(numbers, self._scales, strict=False)
             values = [number * factor / divisor for number, (factor, divisor) in pairs]
-            if all(map(math.isfinite, values)):
-                return list(zip(values, repeat(GOOD)))
-        pairs_of = zip(request.values, numbers, strict=False)
-        return [value.found(number, scales) for value, number in pairs_of]
+            if math.isfinite(sum(values)):  # no value is NaN or infinite
+                return Found(values)
+        wanted = zip(request.values, numbers, strict=False)
+        found = [value.found(number, scales) for value, number in wanted]
+        return Found([value for value, _ in found], [status for _, status in found])
 
 
 class ModbusLine:
@@ -83,7 +88,7 @@ class ModbusLine:
         wanted = (question.unit_id, question.function, question.address, question.count)
         return await self._connection.read(*wanted, wait_s)
 
-    def found(self, question: Request, content: bytes) -> Sequence[Found]:
+    def found(self, question: Request, content: bytes) -> Found:
         reply = self._replies.get(question)
         if reply is None:
             reply = self._replies[question] = Reply(question)

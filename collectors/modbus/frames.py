@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
@@ -35,6 +36,7 @@ _HEADER_BYTES = 6  # transaction, protocol, length; the length counts what follo
 _SHORTEST, _LONGEST = 3, 254  # unit, function and one byte; unit and a PDU of 253 bytes
 _LAST_TRANSACTION = 0xFFFF
 _REMEMBERED = 1000  # requests whose late replies are known for what they are
+_LOOKED_FOR = 16  # given-up requests whose replies are looked for within another
 
 
 class Framing(Protocol):
@@ -107,6 +109,7 @@ class MbapFraming:
         self._asked_s = 0.0
         self._given_up: dict[int, tuple[int, float]] = {}
         self._slow: dict[int, float] = {}
+        self._late_heads: deque[bytes] = deque(maxlen=2 * _LOOKED_FOR)
 
     def ask(self, unit_id: int, pdu: bytes) -> bytes:
         self._asked_s = time.monotonic()
@@ -125,6 +128,8 @@ class MbapFraming:
             unit_id, reply = received[6], bytes(received[7 : _HEADER_BYTES + length])
             del received[: _HEADER_BYTES + length]
             if transaction == self._transaction and unit_id == self._unit_id:
+                if self._late_heads and self._begins_within(reply, received):
+                    raise ReplyRefused("a reply that stops, and a late one in its midst")
                 return _registers(self._pdu, reply)
             if not self._was_asked(transaction):
                 raise ReplyRefused(
@@ -138,6 +143,18 @@ class MbapFraming:
         while len(self._given_up) >= _REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
         self._given_up[self._transaction] = self._unit_id, self._asked_s
+        data_bytes = 2 * int.from_bytes(self._pdu[3:5], "big")
+        for length, rest in (
+            (data_bytes + 3, (self._pdu[0], data_bytes)),
+            (3, (self._pdu[0] | 0x80,)),
+        ):
+            head = struct.pack(">HHHB", self._transaction, 0, length, self._unit_id)
+            self._late_heads.append(head + bytes(rest))
+
+    def _begins_within(self, reply: bytes, behind: bytearray) -> bool:
+        """Whether a late reply begins inside ``reply``: it then fills what the device left out."""
+        stream = reply + behind
+        return any(0 <= stream.find(head) < len(reply) for head in self._late_heads)
 
     def pass_over(self, received: bytearray) -> None:
         while len(received) >= _HEADER_BYTES:

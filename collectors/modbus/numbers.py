@@ -70,16 +70,22 @@ class Decoder:
             layout += _FORMATS.get(number_type, f"{width}s")
             if number_type in _BY_HAND:
                 self._by_hand.append((index, _BY_HAND[number_type]))
-        self._unpack = struct.Struct(layout).unpack
-        self._pick = itemgetter(*positions) if positions else tuple
         self.least_bytes = max(positions, default=-1) + 1
+        first = positions[0] if positions else 0
+        self._unpack = struct.Struct(layout).unpack
+        self._unpack_from = struct.Struct(layout).unpack_from
+        self._first = first if positions == list(range(first, self.least_bytes)) else None
+        self._pick = itemgetter(*positions) if positions else tuple
 
     def __call__(self, wire: bytes) -> list[Number]:
         """The numbers in ``wire``. NaN for digits that are none: a nibble above 9 (bcd), a
         register above 9999 (m10k). Raises InputError where ``wire`` is too short."""
         if len(wire) < self.least_bytes:
             raise InputError(f"{len(wire)} bytes", allowed=f"at least {self.least_bytes}")
-        numbers = list(self._unpack(bytes(self._pick(wire))))
+        if self._first is not None:  # one behind the other, most significant byte first
+            numbers = list(self._unpack_from(wire, self._first))
+        else:
+            numbers = list(self._unpack(bytes(self._pick(wire))))
         for index, convert in self._by_hand:
             numbers[index] = convert(numbers[index])
         return numbers

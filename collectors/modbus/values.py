@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from collectors.base import GOOD
-from collectors.lines.poll import NOT_A_NUMBER, NOT_AVAILABLE, OUT_OF_RANGE, Found
+from collectors.lines.line import NOT_A_NUMBER, NOT_AVAILABLE, OUT_OF_RANGE
 from collectors.modbus.numbers import Number, bits_of, decode, factor_and_divisor
 from config.connections import Modbus
 from config.devices import byte_order, place
@@ -86,7 +86,9 @@ class RegisterValue:
         """All the registers that it needs."""
         return (self.span, *(scaler.span for scaler in self.scale_from))
 
-    def found(self, number: Number, scales: Mapping[Span, Number | str]) -> Found:
+    def found(
+        self, number: Number, scales: Mapping[Span, Number | str]
+    ) -> tuple[float | None, str]:
         """The value, or why there is none. ``scales``: the numbers that scales are read from, or
         the status of one that could not be read."""
         if number in self.not_available:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -100,8 +101,9 @@ def read(values: list[RegisterValue], registers: list[int]) -> list[tuple[float 
     for request in plan_requests(values, 125, 8):
         words = registers[request.address : request.address + request.count]
         wire = b"".join(word.to_bytes(2, "big") for word in words)
-        for one, result in zip(request.values, Reply(request).found(wire, scales), strict=True):
-            found[one] = result
+        values_found, statuses = Reply(request).found(wire, scales)
+        results = zip(values_found, statuses or repeat("good"), strict=False)
+        found |= zip(request.values, results, strict=False)
     return [found[one] for one in values]
 
 
@@ -177,8 +179,8 @@ def test_scales_are_read_before_what_they_scale() -> None:
 def test_without_its_scale_a_value_has_the_reason_of_the_scale() -> None:
     wanted = scaled(0, Scaler(span(60), False))
     own = plan_requests([wanted], 125, 8)[1]
-    assert list(Reply(own).found(b"\0\7", {span(60): "timeout"})) == [(None, "timeout")]
-    assert list(Reply(own).found(b"\0\7", {})) == [(None, "not_asked")]
+    assert Reply(own).found(b"\0\7", {span(60): "timeout"}) == ([None], ["timeout"])
+    assert Reply(own).found(b"\0\7", {}) == ([None], ["not_asked"])
 
 
 def test_a_reply_that_is_too_short_is_refused() -> None:

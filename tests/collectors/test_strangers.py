@@ -20,7 +20,7 @@ from pyModbusTCP.server import DataBank, ModbusServer
 
 from collectors.memory import MemorySink
 from collectors.modbus.collector import ModbusCollector
-from config.devices import read_device
+from config.devices import place, read_device
 from tests.collectors.servers import free_port
 from tests.collectors.sites import meter, site_of
 from tests.collectors.waiting import running, until
@@ -131,11 +131,10 @@ def test_meters_of_the_field(tmp_path: Path, device: str, server: str) -> None:
         assert found == {(name, value) for name, (_, _, value) in METERS[device].items()}
 
     rows = rows_of(device, 17)
-    fields = read_device(device)
-    words = [
-        (fields.fields[name].function or fields.function, fields.fields[name].address, wire)
-        for name, (_, wire, _) in METERS[device].items()
-    ]
+    words = []
+    for name, (_, wire, _) in METERS[device].items():
+        where = place(read_device(device), read_device(device).fields[name])
+        words.append((where.function, where.address, wire))
     with SERVERS[server](words, 17) as port:
         asyncio.run(scenario(port))
 
@@ -150,8 +149,8 @@ def test_addresses_of_the_maps() -> None:
     }
     for (name, quantity), (function, address) in wanted.items():
         device = read_device(name)
-        field = device.fields[quantity]
-        assert (field.function or device.function, field.address) == (function, address)
+        where = place(device, device.fields[quantity])
+        assert (where.function, where.address) == (function, address)
 
 
 def test_modbus_tk_is_silent_for_an_unknown_unit_and_the_known_one_is_read(

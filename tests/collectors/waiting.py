@@ -46,8 +46,10 @@ class ManualClock:
         return self._now_us
 
     async def sleep_until(self, time_us: int) -> None:
-        while self._now_us < time_us:
+        while (before_us := self._now_us) < time_us:
             await self._moved.wait()
+            if self._now_us < before_us:
+                return
 
     def set(self, time_us: int) -> None:
         self._now_us = time_us
