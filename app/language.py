@@ -36,6 +36,31 @@ WORDS_ZH: dict[str, str] = {
     "waiting": "等待",
     "starting": "启动中",
     "stopped": "已停止",
+    "stale": "过期",
+    "never": "尚无数据",
+    "timeout": "无应答",
+    "not_connected": "无连接",
+    "bad_reply": "应答不符",
+    "not_a_number": "非数值",
+    "not_available": "设备无此值",
+    "out_of_range": "超出可信范围",
+    "not_asked": "无应答后暂停",
+    "skipped": "线路太慢，已跳过",
+    "bad_payload": "报文无法解析",
+}
+
+# What a person reads instead of a reading's status.
+STATUS_EN: dict[str, str] = {
+    "never": "nothing yet",
+    "timeout": "no reply",
+    "not_connected": "no connection",
+    "bad_reply": "reply does not fit",
+    "not_a_number": "not a number",
+    "not_available": "device has no value",
+    "out_of_range": "not believable",
+    "not_asked": "rests after silence",
+    "skipped": "skipped: line too slow",
+    "bad_payload": "unreadable message",
 }
 
 
@@ -55,7 +80,25 @@ HEADINGS_ZH: dict[str, str] = {
     "last_good_utc": "最后正常时间",
     "meter_id": "计量器具",
     "plant_id": "工厂",
+    "name": "名称",
+    "value": "数值",
+    "unit": "单位",
+    "status": "状态",
+    "age": "距今",
+    "connection_state": "连接状态",
 }
+
+
+def status_words(status: str, lang: Lang) -> str:
+    """A reading's status in words.
+
+    >>> status_words("timeout", "en"), status_words("exception_2", "en"), status_words("new", "zh")
+    ('no reply', 'device says error 2', 'new')
+    """
+    if status.startswith("exception_"):
+        number = status.removeprefix("exception_")
+        return f"设备报错 {number}" if lang == "zh" else f"device says error {number}"
+    return STATUS_EN.get(status, status) if lang == "en" else word(status, lang)
 
 
 def word(text: str, lang: Lang) -> str:

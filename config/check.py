@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
-from config.connections import Modbus, Mqtt
+from config.connections import Dlt645, Modbus, Mqtt, OpcUa
 from config.devices import byte_order
 from config.errors import ConfigError
 from config.models import Meter
+from config.opc_node import ALLOWED as OPC_NODES
+from config.opc_node import parse_opc_node
 from config.register_map import WIDTH_BYTES
 from config.site import Site
 from config.topic_filter import filter_problem, sparkplug_problem
@@ -139,8 +141,12 @@ def _meters(site: Site, source: Source) -> Problems:
             )
         elif isinstance(connection, Modbus):
             yield from _modbus(site, meter, at)
+        elif isinstance(connection, Dlt645):
+            yield from _dlt645(site, meter, at)
         elif isinstance(connection, Mqtt):
             yield from _mqtt(meter, at)
+        elif isinstance(connection, OpcUa):
+            yield from _opcua(meter, at)
 
 
 def _subject(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
@@ -204,7 +210,12 @@ def _modbus(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
             todo="remove device, or remove register and type",
         )
         return
-    device = site.devices.get(meter.device)
+    yield from _mapped(site, meter, at)
+
+
+def _mapped(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
+    """A field of a device's map."""
+    device = site.devices.get(meter.device or "")
     if device is None:
         return  # reported where it was read
     if meter.quantity is None or meter.quantity not in device.fields:
@@ -217,12 +228,55 @@ def _modbus(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
         )
         return
     field = device.fields[meter.quantity]
-    if field.unit != meter.unit or (field.kind == "counter") != (meter.kind == "counter"):
+    no_flow = field.kind not in ("counter", "gauge")
+    if (
+        not (field.unit == meter.unit or _is_linked(field.unit, meter))
+        or no_flow
+        or (field.kind == "counter") != (meter.kind == "counter")
+    ):
         yield ConfigError(
             f"{at('unit')}: ledger says {meter.kind} in {meter.unit!r}; {meter.device} gives "
             f"{meter.quantity} as {field.kind} in {field.unit!r}",
-            todo="state kind and unit as the register map has them",
+            todo="state kind and unit as the register map has them; where a density or a calorific "
+            "value links two units, state it as the multiplier",
         )
+
+
+def _is_linked(unit: str | None, meter: Meter) -> bool:
+    """Whether the ledger's multiplier leads from ``unit`` to a unit of another dimension.
+
+    Such as water in m3 by a register map, and in t by the ledger: the multiplier is the density.
+    """
+    units = {*AMOUNT_UNITS, *RATE_UNITS}
+    if unit not in units or meter.unit not in units or "multiplier" not in meter.model_fields_set:
+        return False
+    given, wanted = amount_unit_of(unit), amount_unit_of(meter.unit)
+    same_rate = (unit in RATE_UNITS) == (meter.unit in RATE_UNITS)
+    return same_rate and AMOUNT_UNITS[given][0] != AMOUNT_UNITS[wanted][0]
+
+
+def _dlt645(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
+    if meter.meter_address is None or meter.meter_address == "9" * 12:
+        yield ConfigError(
+            f"{at('meter_address')}: meter_address {meter.meter_address or 'is missing'}",
+            allowed="the 12 digits on the meter, with leading zeros; 999999999999 is for everybody",
+        )
+    if meter.device is None:
+        yield ConfigError(
+            f"{at('device')}: no device",
+            allowed="device and quantity of a map with data_id, such as dlt645-2007",
+        )
+        return
+    device = site.devices.get(meter.device)
+    field = device.fields.get(meter.quantity or "") if device is not None else None
+    if field is not None and field.data_id is None:
+        yield ConfigError(
+            f"{at('device')}: {meter.quantity} of {meter.device} is a register, and "
+            f"{meter.connection} talks DL/T 645",
+            todo="name a map with data_id, such as dlt645-2007; or a Modbus connection",
+        )
+        return
+    yield from _mapped(site, meter, at)
 
 
 def _plain_register(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
@@ -276,6 +330,24 @@ def _mqtt(meter: Meter, at: Callable[[str], str]) -> Problems:
             f"{at('time_path')}: amounts over MQTT need the time in the payload: a message that "
             "comes twice would be counted twice",
             todo="give time_path",
+        )
+
+
+def _opcua(meter: Meter, at: Callable[[str], str]) -> Problems:
+    if not meter.opc_node:
+        yield ConfigError(
+            f"{at('opc_node')}: a meter on OPC UA needs an opc_node", allowed=OPC_NODES
+        )
+        return
+    try:
+        parse_opc_node(meter.opc_node)
+    except ConfigError as error:
+        yield ConfigError(f"{at('opc_node')}: {error.given}", allowed=error.allowed)
+    if meter.kind == "amount":
+        yield ConfigError(
+            f"{at('kind')}: an amount over OPC UA: a value that stands still is read again and "
+            "again, and would be counted each time",
+            todo="read the counter behind it, or its rate as a gauge",
         )
 
 
