@@ -12,6 +12,7 @@ import socket
 import ssl
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 
 from pymodbus.transport.serialtransport import create_serial_connection
 from serial import SerialException
@@ -198,7 +199,7 @@ async def open_serial(port: SerialPort) -> Channel:
 
     channel.connection_made = connection_made  # type: ignore[method-assign]
     try:
-        await create_serial_connection(
+        transport, _ = await create_serial_connection(
             asyncio.get_running_loop(),
             lambda: channel,
             port.device,
@@ -212,7 +213,20 @@ async def open_serial(port: SerialPort) -> Channel:
     except (OSError, ValueError, termios.error) as error:
         raise ConnectFailed(f"{port.device}: {_reason(error)}", todo=_advice(error)) from error
     await opened.wait()
+    if port.parity != "none":
+        with suppress(termios.error):  # a port that cannot tell passes them on
+            _spoil_wrong_parity(transport.sync_serial.fileno())  # type: ignore[attr-defined]
     return channel
+
+
+def _spoil_wrong_parity(port: int) -> None:
+    """pyserial passes bytes of wrong parity on; from now on they come as 00, and no check sum fits.
+
+    ``port``: its file descriptor. Raises termios.error.
+    """
+    attributes = termios.tcgetattr(port)
+    attributes[0] |= termios.INPCK
+    termios.tcsetattr(port, termios.TCSANOW, attributes)
 
 
 def _reason(error: Exception) -> str:

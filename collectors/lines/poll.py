@@ -133,7 +133,7 @@ class Poller(Generic[Q]):
     async def _poll(self, plan: list[Q], tick: _Tick) -> None:
         replies_before = self._replies
         # Units that answer come first: a silent one delays only those that are silent like it.
-        for question in sorted(plan, key=self._is_suspect) if len(plan) > 1 else plan:
+        for question in sorted(plan, key=self._is_suspect):
             outcome = await self._ask(question, tick)
             if outcome.error is None or not self._line.is_refused_whole(outcome.error):
                 await self._conclude(outcome, tick)
@@ -277,7 +277,8 @@ class Poller(Generic[Q]):
             return
         self._changes.note(unit, GOOD)
         meters = ", ".join(value.meter_id for value in question.values)
-        self._changes.note(f"{self._id}: {question} of {meters}", status, detail)
+        whose = f" of {meters}" if meters else ""
+        self._changes.note(f"{self._id}: {question}{whose}", status, detail)
 
     def _readings(self, question: Q) -> Readings:
         made = self._readings_of.get(question)

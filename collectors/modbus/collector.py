@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 
-from collectors.base import Clock, Sink
+from collectors.base import Clock, Sink, WallClock
+from collectors.changes import Changes
+from collectors.lines.device_clocks import DeviceClocks
 from collectors.lines.line import Found
 from collectors.lines.poll import Poller
 from collectors.modbus.connection import ReadOnlyConnection
-from collectors.modbus.numbers import Decoder, Number, factor_and_divisor
+from collectors.modbus.numbers import Decoder, Number, decode, factor_and_divisor
 from collectors.modbus.plan import Request, poll_plan, split
 from collectors.modbus.values import Span, modbus_connection
 from config.errors import CollectError, ConnectFailed, DeviceException, ReplyTimeout
@@ -52,9 +55,14 @@ class Reply:
 class ModbusLine:
     """Satisfies `collectors.lines.poll.Line`."""
 
-    def __init__(self, connection: ReadOnlyConnection, timeout_s: float) -> None:
+    def __init__(
+        self, connection: ReadOnlyConnection, timeout_s: float, clock: Clock, name: str
+    ) -> None:
         self._connection = connection
         self._timeout_s = timeout_s
+        self._clock = clock
+        self._name = name
+        self.clocks = DeviceClocks(Changes(logging.getLogger("kgce.collectors.lines")))
         self._replies: dict[Request, Reply] = {}
         self._scales: dict[Span, Number | str] = {}
 
@@ -89,10 +97,20 @@ class ModbusLine:
         return await self._connection.read(*wanted, wait_s)
 
     def found(self, question: Request, content: bytes) -> Found:
+        if question.clock_of:
+            return self._compare_clocks(question, content)
         reply = self._replies.get(question)
         if reply is None:
             reply = self._replies[question] = Reply(question)
         return reply.found(content, self._scales)
+
+    def _compare_clocks(self, question: Request, content: bytes) -> Found:
+        (span,) = question.spans
+        shown_s = decode(content, span.type, span.order)
+        self.clocks.compare(
+            f"{self._name}: {question}", question.clock_of, shown_s, self._clock.now_us() / 1e6
+        )
+        return Found(())
 
     def failed(self, question: Request, status: str) -> None:
         for span in question.spans:
@@ -124,6 +142,9 @@ class ModbusCollector(Poller[Request]):
     ) -> None:
         """``interval_s`` goes before the configuration's intervals. Raises ConfigError."""
         settings = modbus_connection(site, connection_id)
-        line = ModbusLine(ReadOnlyConnection(settings, site.folder), settings.timeout_s)
+        clock = clock or WallClock()
+        connection = ReadOnlyConnection(settings, site.folder)
+        line = ModbusLine(connection, settings.timeout_s, clock, connection_id)
         plans = poll_plan(site, connection_id, interval_s)
         super().__init__(connection_id, line, plans, sink, clock, stagger_ratio)
+        self.stats.clock_offset_s = line.clocks.offset_s

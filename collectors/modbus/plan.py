@@ -9,12 +9,14 @@ from itertools import groupby
 
 from collectors.modbus.values import RegisterValue, Span, modbus_connection, register_values
 from config.connections import Modbus, ModbusRtu
+from config.devices import place
 from config.errors import ConfigError
 from config.site import Site
 
 _QUESTION_BYTES = 8  # RTU: unit, function, address, count, check sum
 _REPLY_BYTES = 5  # RTU: unit, function, byte count, check sum; and the registers
 _SILENT_CHARACTERS = 3.5  # before each frame
+CLOCK_INTERVAL_S = 3600.0  # between two looks at a device's clock
 TURNAROUND_S = 0.01  # what a meter takes to answer, at the least: nobody states it
 MOST_LOAD_RATIO = 0.8  # of a bus: the rest is for time-outs and slow replies
 
@@ -22,7 +24,7 @@ MOST_LOAD_RATIO = 0.8  # of a bus: the rest is for time-outs and slow replies
 @dataclass(frozen=True)
 class Request:
     """One read request, and what its reply holds: ``values``, and ``spans`` of other values'
-    scales. The values of one request are decoded together."""
+    scales. ``clock_of``: the meters whose device's clock the one span is."""
 
     unit_id: int
     function: int
@@ -30,11 +32,14 @@ class Request:
     count: int
     values: tuple[RegisterValue, ...]
     spans: tuple[Span, ...] = ()
+    clock_of: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Such as ``unit 3, registers 100 to 103 (function 4)``."""
         last = self.address + self.count - 1
         registers = f"registers {self.address} to {last}" if self.count > 1 else f"register {last}"
+        if self.clock_of:
+            registers = f"clock in {registers}"
         return f"unit {self.unit_id}, {registers} (function {self.function})"
 
     def __hash__(self) -> int:
@@ -194,9 +199,32 @@ def poll_plan(
         own_s = site.plant.interval_s(site.plant.meters[value.meter_id])
         by_interval.setdefault(own_s if interval_s is None else interval_s, []).append(value)
     limits = connection.max_registers, connection.max_hole
-    return {
+    plan = {
         interval: plan_requests(by_interval[interval], *limits) for interval in sorted(by_interval)
     }
+    for interval, request in _clock_requests(site, connection_id):
+        if interval_s is None:
+            plan[interval] = (*plan.get(interval, ()), request)
+    return plan
+
+
+def _clock_requests(site: Site, connection_id: str) -> Iterator[tuple[float, Request]]:
+    """The clocks of the connection's devices, each with its interval in seconds."""
+    meters: dict[tuple[int, str], list[str]] = {}
+    for meter in site.plant.meters.values():
+        if meter.connection == connection_id and meter.device is not None:
+            unit_id = 1 if meter.unit_id is None else meter.unit_id
+            meters.setdefault((unit_id, meter.device), []).append(meter.meter_id)
+    for (unit_id, name), meter_ids in meters.items():
+        device = site.devices[name]
+        for field in device.fields.values():
+            if field.kind != "clock" or field.address is None:
+                continue
+            function, address, number_type, order = place(device, field)
+            span = Span(unit_id, function, address, number_type, order)
+            group = device.groups.get(field.group or "")
+            request = Request(unit_id, function, address, span.count, (), (span,), tuple(meter_ids))
+            yield group.interval_s if group is not None else CLOCK_INTERVAL_S, request
 
 
 def bus_load_ratio(connection: Modbus, plan: Mapping[float, Sequence[Request]]) -> float | None:

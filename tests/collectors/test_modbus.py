@@ -47,7 +47,8 @@ def collector_of(
 ) -> ModbusCollector:
     connection = {"type": "modbus_tcp", "host": "127.0.0.1", "port": port, **settings}
     rows = {
-        meter_id: meter("gw", **{"type": "u16", **fields}) for meter_id, fields in meters.items()
+        meter_id: meter("gw", **(fields if "device" in fields else {"type": "u16", **fields}))
+        for meter_id, fields in meters.items()
     }
     site = site_of(folder / "site", {"gw": {"interval_s": 10, "timeout_s": 5, **connection}}, rows)
     return ModbusCollector(site, "gw", sink, clock, interval_s)
@@ -698,3 +699,41 @@ def test_nobody_listens_on_the_port(tmp_path: Path) -> None:
         assert {r.status for r in sink.readings} == {"not_connected"}
 
     asyncio.run(scenario())
+
+
+def test_a_device_s_clock_is_compared(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ahead_s = 90
+
+    async def scenario() -> None:
+        nonlocal ahead_s
+        devices = tmp_path / "site" / "devices"
+        devices.mkdir(parents=True)
+        (devices / "with-clock.yaml").write_text(
+            "maker: A\nmodel: B\nsource: a test\nct_pt: none\nfields:\n"
+            "  total: {address: 1, type: u16, unit: kWh, kind: counter}\n"
+            "  time: {address: 100, type: u32, kind: clock, group: slow}\n"
+            "groups:\n  slow: {interval_s: 20}\n"
+        )
+
+        def answer(asked: Asked) -> Answer:
+            if asked.address != 100:
+                return own_addresses(asked)
+            now_s = bench.clock.now_us() // SECOND + ahead_s
+            return asked.reply(list(struct.unpack(">HH", struct.pack(">I", now_s))))
+
+        bench = Bench(tmp_path, answer, {"a": {"device": "with-clock", "quantity": "total"}})
+        async with bench.server, running(bench.collector):
+            await bench.tick(0, 1)
+            await until(lambda: bench.collector.stats.clock_offset_s == {"a": 90.0})
+            ahead_s = -5
+            await bench.tick(2, 1)
+            await until(lambda: bench.collector.stats.clock_offset_s == {"a": -5.0})
+        assert {r.value for r in bench.readings if r.status == "good"} == {1.0}
+        assert {r.meter_id for r in bench.readings} == {"a"}
+
+    caplog.set_level(logging.INFO, "kgce.collectors.lines")
+    asyncio.run(scenario())
+    lines = [line for line in caplog.messages if "clock in registers 100 to 101" in line]
+    assert len(lines) == 2, caplog.messages
+    assert "clock_off: +90 s" in lines[0]
+    assert "good again" in lines[1]
