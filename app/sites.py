@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.connections import ModbusRtu, file_settings
+from config.connections import Dlt645, Folder, ModbusRtu, file_settings
 from config.errors import ConfigError
 from config.load import load
 from config.site import Site
@@ -24,7 +24,7 @@ class _Problem:
 def load_site(file: Path) -> Site:
     """plant.yaml and all it names. Raises ConfigError that holds every problem."""
     site = load(file)
-    if problems := [*_norms(site), *_files(site), *_buses(site)]:
+    if problems := [*_norms(site), *_files(site), *_folders(site), *_buses(site)]:
         source = read_yaml(file)  # once more, for the lines
         raise combine(
             [
@@ -59,11 +59,40 @@ def _files(site: Site) -> Iterator[_Problem]:
                 )
 
 
+def _folders(site: Site) -> Iterator[_Problem]:
+    """Whether the folder is there is for `kgce check`: a share that is away is no wrong setting."""
+    watched: dict[Path, str] = {}
+    for connection_id, connection in site.plant.connections.items():
+        if not isinstance(connection, Folder):
+            continue
+        if connection.mapping not in (None, *site.plant.imports) or not site.plant.imports:
+            yield _Problem(
+                ("connections", connection_id, "mapping"),
+                f"unknown mapping {connection.mapping!r}" if connection.mapping else "no mapping",
+                allowed=", ".join(site.plant.imports) or "none is configured",
+                todo="describe the files' layout under `imports:`",
+            )
+        other = watched.setdefault((site.folder / connection.path).resolve(), connection_id)
+        if other != connection_id:
+            yield _Problem(
+                ("connections", connection_id, "path"),
+                f"{connection.path} is watched by {other!r} already",
+                todo="give each connection a folder of its own",
+            )
+
+
 def _buses(site: Site) -> Iterator[_Problem]:
-    from collectors.modbus.plan import MOST_LOAD_RATIO, why_unmet
+    from collectors.dlt645 import load as dlt645
+    from collectors.lines.bus import MOST_LOAD_RATIO
+    from collectors.modbus import plan as modbus
 
     for connection_id, connection in site.plant.connections.items():
-        if isinstance(connection, ModbusRtu) and (reason := why_unmet(site, connection_id)):
+        reason = None
+        if isinstance(connection, ModbusRtu):
+            reason = modbus.why_unmet(site, connection_id)
+        elif isinstance(connection, Dlt645):
+            reason = dlt645.why_unmet(site, connection_id)
+        if reason:
             yield _Problem(
                 ("connections", connection_id),
                 reason,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from config.base import Model
+from config.topic_filter import filter_problem
 
 Seconds = Annotated[float, Field(gt=0, le=60)]
 Interval = Annotated[float, Field(ge=0.1, le=86400)]
@@ -138,6 +139,38 @@ class Dlt645(Polled, SerialLine):
     type: Literal["dlt645"] = Field(description="Kind of connection.")
     wake_bytes: int = Field(4, ge=0, le=16, description="Bytes FE sent before each frame.")
 
+    @model_validator(mode="after")
+    def _as_the_meters_talk(self) -> Dlt645:
+        if self.serial is None:
+            return self
+        if self.serial.data_bits != 8:
+            raise ValueError("DL/T 645 needs data_bits: 8")
+        if not {"baud_rate", "parity"} <= self.serial.model_fields_set:
+            raise ValueError(
+                "state serial.baud_rate and serial.parity: as a rule meters come with 2400 or "
+                "9600, and even"
+            )
+        return self
+
+
+class GatewayStatus(Model):
+    """A topic on which a device, or the broker by its last will, says that it is gone."""
+
+    topic: str = Field(
+        description="Topic, such as `gw1/status`; with + or # one gateway for each topic."
+    )
+    offline: str = Field("offline", description="Text that means offline; any other is online.")
+    value_path: str | None = Field(
+        None, description="JSON path of that text; empty: the payload itself."
+    )
+
+    @field_validator("topic")
+    @classmethod
+    def _is_a_filter(cls, topic: str) -> str:
+        if (problem := filter_problem(topic)) is not None:
+            raise ValueError(f"{topic!r} {problem[0]}; allowed: {problem[1]}")
+        return topic
+
 
 class Mqtt(Model):
     """An MQTT broker: QoS 1, persistent session, acknowledged only after the data is on disk."""
@@ -159,6 +192,9 @@ class Mqtt(Model):
         ge=0,
         le=4_294_967_295,
         description="How long a version 5 broker keeps the session (7 days).",
+    )
+    status: tuple[GatewayStatus, ...] = Field(
+        (), description="Where gateways say that they are offline (last wills)."
     )
     tls: Tls | None = Field(None, description="TLS settings; `{}` for TLS with system CAs.")
 
@@ -218,11 +254,16 @@ class Folder(Model):
 
     type: Literal["folder"] = Field(description="Kind of connection.")
     path: Path = Field(description="Folder to watch; relative to plant.yaml.")
-    files: str = Field("*.csv", description="Glob of the files to take.")
+    files: str = Field(
+        "*.csv", min_length=1, description="Glob of the files to take, without regard to case."
+    )
     mapping: str | None = Field(
         None, description="Mapping of `imports:`; default: the one that fits the file's name."
     )
-    interval_s: Interval = Field(5.0, description="How often the folder is looked at.")
+    partial: bool = Field(
+        False, description="Take the good rows of a file that has refused ones too."
+    )
+    look_s: Interval = Field(5.0, description="How often the folder is looked at.")
     settle_s: float = Field(
         2.0, ge=0, le=3600, description="A file is taken once it has not changed for so long."
     )

@@ -87,8 +87,8 @@ class DeviceField(Model):
     )
     group: str | None = Field(None, description="Read group; default the connection's interval.")
     kind: Literal["counter", "gauge", "text", "clock"] = Field(
-        description="counter, gauge; text: shown by `probe`; clock: the device's time, on Modbus as "
-        "seconds since 1970 in UTC, compared with this machine's."
+        description="counter, gauge; text: shown by `probe`; clock: the device's time (on Modbus "
+        "seconds since 1970, UTC), compared with this machine's."
     )
 
     @field_validator("bits")

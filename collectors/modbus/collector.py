@@ -11,8 +11,9 @@ from collectors.changes import Changes
 from collectors.lines.device_clocks import DeviceClocks
 from collectors.lines.line import Found
 from collectors.lines.poll import Poller
+from collectors.lines.scale import factor_and_divisor
 from collectors.modbus.connection import ReadOnlyConnection
-from collectors.modbus.numbers import Decoder, Number, decode, factor_and_divisor
+from collectors.modbus.numbers import Decoder, Number, decode
 from collectors.modbus.plan import Request, poll_plan, split
 from collectors.modbus.values import Span, modbus_connection
 from config.errors import CollectError, ConnectFailed, DeviceException, ReplyTimeout

@@ -109,16 +109,6 @@ def decode(wire: bytes, number_type: str, order: str) -> Number:
     return Decoder([(0, number_type, order)])(wire)[0]
 
 
-def factor_and_divisor(scale: float) -> tuple[float, float]:
-    """``number * factor / divisor`` is ``number * scale``, but 12345 * 0.01 is 123.45 by it, not
-    123.45000000000002."""
-    if 1e-9 <= abs(scale) <= 1:
-        divisor = round(1 / scale)
-        if 1 / divisor == scale:
-            return 1, divisor
-    return scale, 1
-
-
 def bits_of(number: Number, bits: tuple[int, int]) -> int:
     """The bit field from the lowest to the highest of ``bits``, 0 the least significant.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
+from collectors.lines.bus import counted, why_overloaded
 from collectors.modbus.values import RegisterValue, Span, modbus_connection, register_values
 from config.connections import Modbus, ModbusRtu
 from config.devices import place
@@ -18,7 +19,6 @@ _REPLY_BYTES = 5  # RTU: unit, function, byte count, check sum; and the register
 _SILENT_CHARACTERS = 3.5  # before each frame
 CLOCK_INTERVAL_S = 3600.0  # between two looks at a device's clock
 TURNAROUND_S = 0.01  # what a meter takes to answer, at the least: nobody states it
-MOST_LOAD_RATIO = 0.8  # of a bus: the rest is for time-outs and slow replies
 
 
 @dataclass(frozen=True)
@@ -177,13 +177,9 @@ def plan_line(requests: Sequence[Request]) -> str:
     registers = sum(request.count for request in requests)
     values = sum(len(request.values) for request in requests)
     return (
-        f"{_counted(len(requests), 'request')} {verb} {_counted(registers, 'register')} for "
-        f"{_counted(values, 'value')}"
+        f"{counted(len(requests), 'request')} {verb} {counted(registers, 'register')} for "
+        f"{counted(values, 'value')}"
     )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def poll_plan(
@@ -250,15 +246,10 @@ def bus_load_ratio(connection: Modbus, plan: Mapping[float, Sequence[Request]]) 
 
 def why_unmet(site: Site, connection_id: str) -> str | None:
     """Why the plan of a serial bus cannot be met; None where it can, or nobody can say."""
-    plan = poll_plan(site, connection_id)
-    load_ratio = bus_load_ratio(modbus_connection(site, connection_id), plan)
-    if load_ratio is None or load_ratio <= MOST_LOAD_RATIO:
-        return None
-    bits_per_s = getattr(modbus_connection(site, connection_id), "bits_per_s", None)
-    return (
-        f"{plan_line([request for requests in plan.values() for request in requests])}; at "
-        f"{bits_per_s} bit/s they take {load_ratio:.0%} of the bus's time"
-    )
+    connection, plan = modbus_connection(site, connection_id), poll_plan(site, connection_id)
+    everything = plan_line([request for requests in plan.values() for request in requests])
+    bits_per_s = getattr(connection, "bits_per_s", None)
+    return why_overloaded(everything, bits_per_s, bus_load_ratio(connection, plan))
 
 
 def describe_modbus(site: Site, connection_id: str) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from collectors.base import GOOD
 from collectors.lines.line import NOT_A_NUMBER, NOT_AVAILABLE, OUT_OF_RANGE
-from collectors.modbus.numbers import Number, bits_of, decode, factor_and_divisor
+from collectors.lines.scale import factor_and_divisor
+from collectors.modbus.numbers import Number, bits_of, decode
 from config.connections import Modbus
 from config.devices import byte_order, place
 from config.errors import ConfigError, NotAsked

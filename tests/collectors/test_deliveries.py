@@ -31,7 +31,6 @@ class Desk:
         self.woken = 0
         self.health = Health("broker")
         self.deliveries = Deliveries(sink, self.health, Changes(deliveries.log), self._wake)
-        self.deliveries.begin_connection()
 
     def _wake(self) -> None:
         self.woken += 1
@@ -103,7 +102,7 @@ def test_nothing_of_an_earlier_connection_is_acknowledged() -> None:
     sink = WithholdingSink()
     desk = Desk(sink)
     desk.add(message(1), reading())
-    desk.deliveries.begin_connection()
+    desk.deliveries.end_connection()
     sink.become_durable()
     assert desk.acknowledged() == []
 
@@ -113,7 +112,7 @@ def test_a_message_that_comes_again_while_the_sink_has_it() -> None:
     desk = Desk(sink)
     desk.add(message(1), reading())
     desk.add(message(2, "2"), reading())
-    desk.deliveries.begin_connection()
+    desk.deliveries.end_connection()
     assert desk.deliveries.recognise(message(2, "2", dup=True))
     assert desk.deliveries.recognise(message(1, dup=True))
     assert not desk.deliveries.recognise(message(1, dup=True))  # one answer to one message
@@ -127,7 +126,7 @@ def test_a_message_that_comes_again_while_it_is_held() -> None:
     desk = Desk(sink)
     desk.add(message(1), reading())
     assert len(desk.deliveries) == 1
-    desk.deliveries.begin_connection()
+    desk.deliveries.end_connection()
     assert desk.deliveries.recognise(message(1, dup=True))
     desk.deliveries.add(message(2), [reading()])
     sink.capacity = None
@@ -137,10 +136,34 @@ def test_a_message_that_comes_again_while_it_is_held() -> None:
     assert len(desk.deliveries) == 0
 
 
+def test_durable_between_two_connections() -> None:
+    """It is on disk: sent again it is acknowledged, also when that connection breaks too."""
+    sink = WithholdingSink()
+    desk = Desk(sink)
+    desk.add(message(1), reading())
+    desk.deliveries.end_connection()
+    sink.become_durable()
+    assert desk.acknowledged() == []
+    for _ in range(3):
+        assert desk.deliveries.recognise(message(1, dup=True))
+        desk.deliveries.end_connection()
+    assert desk.deliveries.recognise(message(1, dup=True))
+    assert desk.acknowledged() == [1]
+    assert len(sink.readings) == 1
+
+
+def test_a_session_that_the_broker_forgot() -> None:
+    desk = Desk(WithholdingSink())
+    desk.add(message(1), reading())
+    desk.deliveries.end_connection()
+    desk.deliveries.forget_carried()
+    assert not desk.deliveries.recognise(message(1, dup=True))
+
+
 def test_messages_that_are_not_the_same() -> None:
     desk = Desk(WithholdingSink())
     desk.add(message(1), reading())
-    desk.deliveries.begin_connection()
+    desk.deliveries.end_connection()
     assert not desk.deliveries.recognise(message(1))  # not marked as sent again
     assert not desk.deliveries.recognise(message(2, dup=True))
     assert not desk.deliveries.recognise(message(1, "2", dup=True))
@@ -181,7 +204,7 @@ def test_what_a_sink_never_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
     desk.add(message(1), reading())
     assert desk.deliveries.forget_overdue()
     assert not desk.deliveries.forget_overdue()
-    desk.deliveries.begin_connection()
+    desk.deliveries.end_connection()
     assert not desk.deliveries.recognise(message(1, dup=True))  # it is taken anew
 
 

@@ -3,69 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import subprocess
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from paho.mqtt import publish
-from paho.mqtt.enums import MQTTProtocolVersion
 
-from collectors.base import Sink
 from collectors.memory import MemorySink
 from collectors.mqtt import collector as mqtt
 from collectors.mqtt import deliveries
-from collectors.mqtt.collector import MqttCollector
 from config.errors import ConfigError
-from config.tables import Reading
+from tests.collectors.mqtt_site import (
+    MOMENT_S,
+    VERSIONS,
+    collector_of,
+    is_up,
+    make_certificates,
+    password_broker,
+    sending,
+    values,
+)
 from tests.collectors.servers import TcpServer, free_port
-from tests.collectors.sites import meter, site_of
 from tests.collectors.waiting import WithholdingSink, running, until
 from tests.mosquitto import Broker, running_broker
-
-MOMENT_S = 1_790_812_800
-VERSIONS = ["3.1.1", "5"]
-
-
-def send(port: int, *messages: tuple[str, object], qos: int = 1, retain: bool = False) -> None:
-    """Publish and wait for the broker's acknowledgements. Bodies that are no text go as JSON."""
-    publish.multiple(
-        [
-            (topic, body if isinstance(body, str | bytes) else json.dumps(body), qos, retain)
-            for topic, body in messages
-        ],
-        hostname="127.0.0.1",
-        port=port,
-        protocol=MQTTProtocolVersion.MQTTv311,
-    )
-
-
-async def sending(port: int, *messages: tuple[str, object], **how: Any) -> None:
-    await asyncio.to_thread(send, port, *messages, **how)
-
-
-def collector_of(
-    folder: Path,
-    port: int,
-    sink: Sink,
-    meters: dict[str, dict[str, Any]],
-    **settings: Any,
-) -> MqttCollector:
-    connection = {"type": "mqtt", "host": "127.0.0.1", "port": port, **settings}
-    rows = {meter_id: meter("broker", **fields) for meter_id, fields in meters.items()}
-    return MqttCollector(site_of(folder / "site", {"broker": connection}, rows), "broker", sink)
-
-
-def is_up(collector: MqttCollector) -> Callable[[], bool]:
-    return lambda: collector.health.state == "up"
-
-
-def values(readings: list[Reading]) -> list[tuple[str, float | None]]:
-    return [(reading.meter_id, reading.value) for reading in readings]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -458,14 +419,6 @@ def test_a_broker_that_is_not_there(tmp_path: Path, caplog: pytest.LogCaptureFix
         asyncio.run(scenario(brokers))
 
 
-def password_broker(tmp_path: Path) -> str:
-    """Configuration of a broker that knows ``meter`` with the password ``secret``."""
-    file = tmp_path / "passwords"
-    file.touch(mode=0o600)
-    subprocess.run(["mosquitto_passwd", "-b", file, "meter", "secret"], check=True)
-    return f"allow_anonymous false\npassword_file {file}"
-
-
 @pytest.mark.parametrize("version", VERSIONS)
 def test_passwords(tmp_path: Path, version: str) -> None:
     async def scenario(port: int) -> None:
@@ -547,26 +500,6 @@ def test_a_broker_that_says_why_it_leaves(tmp_path: Path) -> None:
             assert collector.health.detail == wanted
 
     asyncio.run(scenario())
-
-
-def openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
-def make_certificates(folder: Path) -> None:
-    """An authority, a broker certificate for 127.0.0.1 and a client certificate."""
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    authority = ["-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test CA"]
-    openssl(folder, "req", "-x509", *curve, *authority)
-    (folder / "broker.ext").write_text("subjectAltName=IP:127.0.0.1\n")
-    (folder / "client.ext").write_text("extendedKeyUsage=clientAuth\n")
-    for name in ("broker", "client"):
-        names = ["-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}"]
-        openssl(folder, "req", *curve, *names)
-        openssl(
-            folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-            "-CAcreateserial", "-out", f"{name}.pem", "-days", "2", "-extfile", f"{name}.ext",
-        )  # fmt: skip
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -9,7 +9,7 @@ import pytest
 from config import errors
 from config.errors import CollectError, ConfigError, DeviceException, KgceError
 
-DRAWN = re.findall(r"(?:├─|└─)?\s*(\w+Error|\w+Failed|\w+Timeout|\w+Exception|\w+Refused|\w+Busy) ",
+DRAWN = re.findall(r"(?:├─|└─)?\s*(\w+Error|\w+Failed|\w+Timeout|\w+Exception|\w+Refused|\w+Busy|\w+Asked) ",
                    errors.__doc__ or "")  # fmt: skip
 
 
