@@ -17,7 +17,7 @@ from collectors.modbus.connection import ReadOnlyConnection
 from collectors.modbus.frames import READ_FUNCTIONS
 from collectors.modbus.probe import ORDERS, Candidate, candidates, likely
 from collectors.modbus.values import RegisterValue, field_value, register_values, text_of
-from config.connections import Modbus, ModbusRtu, ModbusTcp, SerialPort
+from config.connections import Dlt645, Modbus, ModbusRtu, ModbusTcp, SerialPort
 from config.devices import read_device
 from config.errors import CollectError, ConfigError, InputError
 from config.register_map import WIDTH_BYTES, Device
@@ -66,7 +66,8 @@ def meter_target(site: Site, meter_id: str) -> Target:
     connection = site.plant.connections.get(meter.connection or "")
     if not isinstance(connection, Modbus):
         raise ConfigError(
-            f"meter {meter_id} is not on a Modbus connection",
+            f"meter {meter_id} is on no connection that can be probed",
+            allowed="Modbus and DL/T 645",
             todo="`kgce watch` shows what comes from meters on other connections",
         )
     values = register_values(site, meter.connection or "")
@@ -82,6 +83,14 @@ def meter_target(site: Site, meter_id: str) -> Target:
         meter.kind == "counter",
         value,
         meter.unit,
+    )
+
+
+def is_dlt645(site: Site, meter_id: str) -> bool:
+    """Whether the meter is on a DL/T 645 connection."""
+    meter = site.plant.meters.get(meter_id)
+    return meter is not None and isinstance(
+        site.plant.connections.get(meter.connection or ""), Dlt645
     )
 
 

@@ -8,6 +8,7 @@ from collectors.base import Clock, Collector, Sink
 from collectors.dlt645.collector import Dlt645Collector
 from collectors.dlt645.load import describe_dlt645
 from collectors.modbus.collector import ModbusCollector
+from collectors.modbus.connection import ReadOnlyConnection
 from collectors.modbus.plan import describe_modbus
 from collectors.mqtt.client import make_client
 from collectors.mqtt.collector import MOST_HELD, MqttCollector
@@ -60,6 +61,7 @@ def describe(site: Site, connection_id: str) -> str:
     """
     connection = site.plant.connections.get(connection_id)
     if isinstance(connection, Modbus):
+        ReadOnlyConnection(connection, site.folder)  # reads its files, opens nothing
         return describe_modbus(site, connection_id)
     if isinstance(connection, Dlt645):
         return describe_dlt645(site, connection_id)

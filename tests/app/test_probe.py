@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.commands import Ended, kgce
+from tests.collectors.dlt645_meters import MeterBus, Meters
 from tests.collectors.servers import Answer, Asked, ScriptedServer, free_port
 from tests.plants import write_plant
 
@@ -123,3 +124,26 @@ def test_a_serial_port_that_is_none(tmp_path: Path) -> None:
     wrong = kgce("probe", "--serial", "/dev/null", cwd=tmp_path)
     assert wrong.code == 1
     assert "it must be a serial port" in wrong.out
+
+
+def test_a_dlt645_meter(tmp_path: Path) -> None:
+    address, total = "000000000017", "00010000"
+
+    async def scenario() -> Ended:
+        # 123456.78 kWh: low byte first.
+        async with MeterBus(Meters({address: {total: "78 56 34 12"}})) as bus:
+            meter = {
+                "meter_id": "e-one", "name": "One", "node": "works", "energy": "electricity",
+                "kind": "counter", "unit": "kWh", "connection": "bus", "device": "dlt645-2007",
+                "quantity": "energy_import", "meter_address": address,
+            }  # fmt: skip
+            line = {"type": "dlt645", "host": "127.0.0.1", "port": bus.port, "timeout_s": 1}
+            plant = write_plant(
+                tmp_path, connections={"bus": line}, meters=[meter], products=None, imports=None
+            )
+            return await asyncio.to_thread(kgce, "probe", "e-one", "-p", str(plant))
+
+    ended = asyncio.run(scenario())
+    assert ended.code == 0, ended.err
+    assert "content: 78 56 34 12" in ended.out
+    assert "123,456.78 kWh (good)" in ended.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -66,10 +67,11 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 class TcpServer:
     """A TCP server on a port of its own, whose connections end with it."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
         self.port = free_port()
         self.connections = 0
         self._handler = handler
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -86,7 +88,9 @@ class TcpServer:
         await self.stop()
 
     async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self.port, ssl=self._tls
+        )
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -118,8 +122,12 @@ class TcpServer:
 class ScriptedServer(TcpServer):
     """Answers each request with what ``answer`` returns; SILENCE and CLOSE are answers too."""
 
-    def __init__(self, answer: Callable[[Asked], Answer | Awaitable[Answer]]) -> None:
-        super().__init__(self._converse)
+    def __init__(
+        self,
+        answer: Callable[[Asked], Answer | Awaitable[Answer]],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(self._converse, tls)
         self.answer = answer
         self.asked: list[Asked] = []
         self.wire = b""  # every byte that came
