@@ -14,11 +14,28 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from config.tables import Reading
+from storage.ticks import (
+    DAY_US,
+    ENDED,
+    LONGEST_STEP_BACK_US,
+    OPEN,
+    RESCALED,
+    Entry,
+    Epoch,
+    Going,
+    by_day,
+    fits,
+    next_tick,
+)
+
+if TYPE_CHECKING:
+    from storage.codec import Columns, Row
 
 GOOD = "good"
 DUPLICATE = "duplicate"
@@ -36,19 +53,13 @@ RESERVED_OUTCOMES = (DUPLICATE, REPEATED, REJECTED, NOT_RUNNING)
 _DROPPED = frozenset((BAD_PAYLOAD, REJECTED))
 _OUTSIDE = frozenset((DUPLICATE, REPEATED))
 
-DAY_US = 86_400_000_000
-SHORTEST_INTERVAL_US = 100_000
-"""Ticks cannot come faster than the config allows (`interval_s` >= 0.1)."""
-LONGEST_STEP_BACK_US = DAY_US
-"""A clock that goes back further was wrong before: its ticks begin anew, none is repeated."""
-CLOCK_SET_SINCE_US = 1_577_836_800_000_000
-"""2020-01-01. A gateway without a battery starts in 1970 or 2000; the step to the right time is
-no outage."""
-
-# How an epoch of ticks stands.
-OPEN = "open"
-RESCALED = "rescaled"  # the interval was changed: the next epoch continues in time
-ENDED = "ended"  # what comes next does not continue it
+_STATEMENT_ROWS = 200
+"""Rows of one statement, about 0.2 ms."""
+_ADD = "ON CONFLICT DO UPDATE SET count = count + excluded.count"
+KEPT_DAYS = 400
+"""Days for which the account is kept by day."""
+JOINED_DAY = -1_000_000
+"""Stands for all days before those; lies before the year 1."""
 
 
 @dataclass(frozen=True)
@@ -74,56 +85,69 @@ class MeterAccount:
         return self.expected == booked
 
 
-class Epoch(NamedTuple):
-    """A run of ticks of one meter at one interval; ``last_us`` is the time of the last reading."""
-
-    number: int
-    interval_us: int | None
-    first: int
-    last: int
-    last_us: int
-    phase: str = OPEN
-
-
-class Entry(NamedTuple):
-    """How one reading is to be booked, if it is stored.
-
-    ``epoch`` is None for a reading outside any schedule and for a repeated one. ``closed`` is the
-    epoch that ``epoch`` follows, when it ends. ``missed`` is the range of ticks not polled.
-    """
-
-    day_utc: int
-    outcome: str
-    scheduled: bool = False
-    epoch: Epoch | None = None
-    closed: Epoch | None = None
-    missed: range | None = None
-
-    @property
-    def repeats(self) -> bool:
-        """Whether the tick has its outcome already."""
-        return self.scheduled and self.epoch is None
-
-
 class Booking:
-    """The bookings of one transaction; `write` puts them into its tables."""
+    """What is known of every meter's ticks, and the bookings that are not in the tables yet."""
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
-        self._cursor = cursor
         self._counts: Counter[tuple[str, int, str]] = Counter()
-        self._received: Counter[str] = Counter()
-        self._known: dict[str, tuple[Epoch | None, int | None]] = {}
+        self.received: Counter[str] = Counter()
         self._changed: dict[tuple[str, int], Epoch] = {}
+        self._moved: dict[str, Going] = {}
+        self._intervals: dict[str, int] = dict(cursor.execute("SELECT * FROM schedule").fetchall())
+        self._going: dict[str, Going] = {}
+        # The last epoch of a meter comes last, and stays.
+        ticks = cursor.execute("SELECT * FROM ticks ORDER BY meter_id, epoch").fetchall()
+        for meter_id, *epoch in ticks:
+            self._going[meter_id] = Going(Epoch(*epoch), self._intervals.get(meter_id))
 
-    def judge(self, reading: Reading) -> Entry:
-        """How ``reading`` would be booked. Books nothing."""
-        sequence, time_us = reading.sequence, reading.time_us
+    def book(self, readings: Sequence[Reading | Row]) -> tuple[list[int], list[int]]:
+        """Book readings in their order; the UTC day of each, and the places of repeated ones."""
+        days: list[int] = []
+        repeated: list[int] = []
+        counts, received, going_of = self._counts, self.received, self._going
+        for place, reading in enumerate(readings):
+            meter_id, _, time_us, _, status, _, _, sequence = reading
+            if sequence is None:
+                day = time_us // DAY_US
+                counts[meter_id, day, status] += 1
+                received[meter_id] += 1
+                days.append(day)
+                continue
+            going = going_of.get(meter_id)
+            if (  # the next tick of an open epoch on the same day: what nearly all are
+                going is not None
+                and sequence == going.follows
+                and sequence < going.stop
+                and going.last_us < time_us
+                and abs(sequence * going.interval_us - time_us) <= going.slack_us
+            ):
+                going.follows = sequence + 1
+                going.last_us = time_us
+                if status == going.status and going.count:
+                    going.count += 1
+                else:
+                    self._settle(meter_id)
+                    self._moved[meter_id] = going
+                    going.status, going.count = status, 1
+                days.append(going.day)
+                continue
+            entry = self.judge(meter_id, time_us, status, sequence)
+            self.book_entry(meter_id, entry)
+            days.append(entry.day_utc)
+            if entry.repeats:
+                repeated.append(place)
+        return days, repeated
+
+    def judge(self, meter_id: str, time_us: int, status: str, sequence: int | None) -> Entry:
+        """How a reading would be booked. Books nothing."""
         if sequence is None:
-            return Entry(time_us // DAY_US, reading.status)
-        epoch, interval_us = self._known.get(reading.meter_id) or self._read(reading.meter_id)
-        if not _fits(sequence, time_us, interval_us):
+            return Entry(time_us // DAY_US, status)
+        interval_us = self._intervals.get(meter_id)
+        if not fits(sequence, time_us, interval_us):
             # A tick of another interval, from before `schedule` was told: no tick of this one.
-            return Entry(time_us // DAY_US, reading.status)
+            return Entry(time_us // DAY_US, status)
+        going = self._going.get(meter_id)
+        epoch = None if going is None else going.now()
         # The tick's own day, so that a reading a little after midnight counts where it was due.
         day_utc = (time_us if interval_us is None else sequence * interval_us) // DAY_US
         if (
@@ -133,121 +157,101 @@ class Booking:
             and epoch.last_us - time_us <= LONGEST_STEP_BACK_US
         ):
             return Entry(day_utc, REPEATED, scheduled=True)
-        return _next_tick(reading.status, day_utc, sequence, time_us, epoch, interval_us)
+        return next_tick(status, day_utc, sequence, time_us, epoch, interval_us)
 
-    def book(self, meter_id: str, entry: Entry, outcome: str | None = None) -> None:
-        """Book one stored reading, and the ticks missed before it; ``outcome`` replaces its own."""
+    def book_entry(self, meter_id: str, entry: Entry, outcome: str | None = None) -> None:
+        """Book one reading, and the ticks missed before it; ``outcome`` replaces its own."""
         self._counts[meter_id, entry.day_utc, outcome or entry.outcome] += 1
         if not entry.scheduled:
-            self._received[meter_id] += 1
+            self.received[meter_id] += 1
         if entry.epoch is None:
             return
         if entry.missed:
             interval_us = entry.epoch.interval_us
-            for day_utc, count in _by_day(entry.missed, interval_us, entry.day_utc):
+            for day_utc, count in by_day(entry.missed, interval_us, entry.day_utc):
                 self._counts[meter_id, day_utc, NOT_RUNNING] += count
         for epoch in (entry.closed, entry.epoch):
             if epoch is not None:
                 self._changed[meter_id, epoch.number] = epoch
-        self._known[meter_id] = (entry.epoch, entry.epoch.interval_us)
+        self._settle(meter_id)
+        self._going[meter_id] = Going(entry.epoch, self._intervals.get(meter_id))
 
-    def duplicate(self, meter_id: str, day_utc: int) -> None:
-        """Book a reading that was refused because it is there already."""
-        self._counts[meter_id, day_utc, DUPLICATE] += 1
+    def _settle(self, meter_id: str) -> None:
+        """Take the ticks that followed into the counts."""
+        if (going := self._moved.pop(meter_id, None)) is not None:
+            self._counts[meter_id, going.day, going.status] += going.count
+            going.count = 0
 
-    def write(self) -> None:
-        """Write every booking through the transaction's cursor."""
-        self._cursor.executemany(
-            "INSERT INTO account VALUES(?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            ((*key, count) for key, count in self._counts.items()),
+    def write(self, cursor: sqlite3.Cursor) -> None:
+        """Put every booking into the tables; there is none afterwards."""
+        add_counts(cursor, self.counts())
+        _put(cursor, f"INSERT INTO received VALUES {{}} {_ADD}", list(self.received.items()))
+        ticks = [(meter_id, *epoch) for (meter_id, _), epoch in self.epochs().items()]
+        _put(cursor, "INSERT OR REPLACE INTO ticks VALUES {}", ticks)
+        for going in self._moved.values():
+            going.count = 0
+        self._counts.clear()
+        self.received.clear()
+        self._changed.clear()
+        self._moved.clear()
+
+    def counts(self) -> Counter[tuple[str, int, str]]:
+        """Outcomes by meter, UTC day and outcome that are not in the table."""
+        counts = self._counts.copy()
+        for meter_id, going in self._moved.items():
+            counts[meter_id, going.day, going.status] += going.count
+        return counts
+
+    def epochs(self) -> dict[tuple[str, int], Epoch]:
+        """The epochs that are not in the table as they stand."""
+        epochs = dict(self._changed)
+        for meter_id, going in self._moved.items():
+            if (epoch := going.now()) is not None:
+                epochs[meter_id, epoch.number] = epoch
+        return epochs
+
+
+def add_counts(cursor: sqlite3.Cursor, counts: Mapping[tuple[str, int, str], int]) -> None:
+    """Add to the counts of the table, by meter, UTC day and outcome."""
+    rows = [(*key, count) for key, count in counts.items() if count]
+    _put(cursor, f"INSERT INTO account VALUES {{}} {_ADD}", rows)
+
+
+def _put(cursor: sqlite3.Cursor, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Run ``statement`` with its VALUES, some hundred rows at a time.
+
+    `executemany` gives the interpreter's lock back and asks for it again at every row; beside a
+    busy thread it would wait for it each time.
+    """
+    for start in range(0, len(rows), _STATEMENT_ROWS):
+        part = rows[start : start + _STATEMENT_ROWS]
+        marks = f"({', '.join('?' * len(part[0]))})"
+        cursor.execute(
+            statement.format(", ".join([marks] * len(part))), tuple(chain.from_iterable(part))
         )
-        self._cursor.executemany(
-            "INSERT INTO received VALUES(?, ?) "
-            "ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            self._received.items(),
-        )
-        self._cursor.executemany(
-            "INSERT OR REPLACE INTO ticks VALUES(?, ?, ?, ?, ?, ?, ?)",
-            ((meter_id, *epoch) for (meter_id, _), epoch in self._changed.items()),
-        )
-
-    def _read(self, meter_id: str) -> tuple[Epoch | None, int | None]:
-        """The meter's last epoch and its interval, as they stand."""
-        interval_us, *epoch = self._cursor.execute(
-            "SELECT s.interval_us, epoch, t.interval_us, first, last, last_us, phase "
-            "FROM (SELECT ? AS meter_id) LEFT JOIN schedule s USING (meter_id) "
-            "LEFT JOIN ticks t USING (meter_id) ORDER BY epoch DESC LIMIT 1",
-            (meter_id,),
-        ).fetchone()
-        known = (None if epoch[0] is None else Epoch(*epoch), interval_us)
-        self._known[meter_id] = known
-        return known
 
 
-def _fits(sequence: int, time_us: int, interval_us: int | None) -> bool:
-    """Whether a tick can have been due near ``time_us``."""
-    if interval_us is None:
-        return abs(sequence) * SHORTEST_INTERVAL_US <= abs(time_us) + DAY_US
-    return abs(sequence * interval_us - time_us) <= interval_us + DAY_US
+def join_old_days(cursor: sqlite3.Cursor, before_day: int) -> None:
+    """Join the days before ``before_day`` into one per meter and outcome.
 
-
-def _next_tick(
-    outcome: str,
-    day_utc: int,
-    sequence: int,
-    time_us: int,
-    epoch: Epoch | None,
-    interval_us: int | None,
-) -> Entry:
-    """The entry of a tick that is not a repeated one: the epoch goes on, or a new one begins."""
-    if epoch is None:
-        begun = Epoch(0, interval_us, sequence, sequence, time_us)
-        return Entry(day_utc, outcome, scheduled=True, epoch=begun)
-    first = _first_expected(sequence, time_us, epoch, interval_us)
-    if first is not None and epoch.phase == OPEN:
-        going_on = Epoch(epoch.number, interval_us, epoch.first, sequence, time_us)
-        missed = range(first, sequence) if first < sequence else None
-        return Entry(day_utc, outcome, scheduled=True, epoch=going_on, missed=missed)
-    closed = epoch._replace(phase=ENDED)
-    first = sequence if first is None else min(first, sequence)
-    begun = Epoch(epoch.number + 1, interval_us, first, sequence, time_us)
-    missed = range(first, sequence) if first < sequence else None
-    return Entry(day_utc, outcome, scheduled=True, epoch=begun, closed=closed, missed=missed)
-
-
-def _first_expected(
-    sequence: int, time_us: int, epoch: Epoch, interval_us: int | None
-) -> int | None:
-    """The tick that was due after the epoch's last; None where the new tick does not follow it."""
-    if epoch.phase == ENDED:
-        return None
-    if epoch.last_us < CLOCK_SET_SINCE_US <= time_us:
-        return None
-    if epoch.last_us - time_us > LONGEST_STEP_BACK_US:
-        return None
-    if epoch.phase == RESCALED:
-        if epoch.interval_us is None or interval_us is None:
-            return None
-        return epoch.last * epoch.interval_us // interval_us + 1
-    elapsed_us = time_us - epoch.last_us + DAY_US
-    if interval_us is None and (sequence - epoch.last) * SHORTEST_INTERVAL_US > elapsed_us:
-        return None  # more ticks than the time has room for: counted on another scale
-    return epoch.last + 1
-
-
-def _by_day(ticks: range, interval_us: int | None, day_utc: int) -> Iterator[tuple[int, int]]:
-    """Ticks per UTC day; all on ``day_utc`` where the interval is not known."""
-    if interval_us is None:
-        yield day_utc, len(ticks)
-        return
-    tick = ticks.start
-    while tick < ticks.stop:
-        day = tick * interval_us // DAY_US
-        next_day_tick = -(-(day + 1) * DAY_US // interval_us)  # first tick at or after midnight
-        stop = min(next_day_tick, ticks.stop)
-        yield day, stop - tick
-        tick = stop
+    Nothing asks for a day that old, and the table would grow for ever. Looks at each meter's old
+    rows only, not at the whole table.
+    """
+    old = (
+        "FROM (SELECT meter_id FROM received UNION SELECT meter_id FROM ticks) "
+        "CROSS JOIN account USING (meter_id) WHERE day_utc > ? AND day_utc < ?"
+    )
+    span = (JOINED_DAY, before_day)
+    cursor.execute(
+        f"INSERT INTO account SELECT meter_id, {JOINED_DAY}, outcome, sum(count) {old} "
+        "GROUP BY meter_id, outcome ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        span,
+    )
+    cursor.execute(
+        f"DELETE FROM account WHERE (meter_id, day_utc, outcome) IN "
+        f"(SELECT meter_id, day_utc, outcome {old})",
+        span,
+    )
 
 
 def reschedule(cursor: sqlite3.Cursor, intervals_s: Mapping[str, float]) -> None:
@@ -270,37 +274,45 @@ def reschedule(cursor: sqlite3.Cursor, intervals_s: Mapping[str, float]) -> None
     cursor.executemany("INSERT INTO schedule VALUES(?, ?)", intervals_us.items())
 
 
-def book_rejection(cursor: sqlite3.Cursor, after: int, through: int) -> None:
-    """Move the outcomes of the readings with ``after`` < seq <= ``through`` to rejected.
+def book_rejection(cursor: sqlite3.Cursor, columns: Columns) -> None:
+    """Move the outcomes of readings that are in the tables to rejected.
 
     A repeated reading stays repeated: its tick has its outcome from another reading.
     """
-    for outcome, sign in (("status", -1), (f"'{REJECTED}'", 1)):
-        cursor.execute(
-            f"INSERT INTO account SELECT meter_id, day_utc, {outcome}, {sign} * count(*) "
-            "FROM readings WHERE seq > ? AND seq <= ? AND outcome IS NULL GROUP BY 1, 2, 3 "
-            "ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            (after, through),
-        )
+    moved: Counter[tuple[str, int, str]] = Counter()
+    days, repeated = columns.day.tolist(), columns.repeated.tolist()
+    for row, day, repeats in zip(columns.rows(), days, repeated, strict=True):
+        if not repeats:
+            moved[row[0], day, row[4]] -= 1
+            moved[row[0], day, REJECTED] += 1
+    add_counts(cursor, moved)
 
 
-def read_accounts(cursor: sqlite3.Cursor) -> list[MeterAccount]:
-    """The account of every meter that was ever heard of, by meter id."""
-    expected: Counter[str] = Counter()
-    for table, amount in (("ticks", "sum(last - first + 1)"), ("received", "sum(count)")):
-        rows = cursor.execute(f"SELECT meter_id, {amount} FROM {table} GROUP BY meter_id")
-        for meter_id, count in rows:
-            expected[meter_id] += count
-    outcomes: dict[str, dict[str, int]] = {meter_id: {} for meter_id in expected}
-    rows = cursor.execute("SELECT meter_id, outcome, sum(count) FROM account GROUP BY 1, 2")
+def read_accounts(cursor: sqlite3.Cursor, booking: Booking) -> list[MeterAccount]:
+    """The account of every meter that was ever heard of, by meter id.
+
+    ``booking`` holds what is not in the tables yet.
+    """
+    expected: Counter[str] = Counter(booking.received)
+    expected.update(dict(cursor.execute("SELECT meter_id, count FROM received").fetchall()))
+    rows = cursor.execute("SELECT meter_id, epoch, last - first + 1 FROM ticks").fetchall()
+    ticks = {(meter_id, number): count for meter_id, number, count in rows}
+    for key, epoch in booking.epochs().items():
+        ticks[key] = epoch.last - epoch.first + 1
+    for (meter_id, _), count in ticks.items():
+        expected[meter_id] += count
+    booked: dict[str, Counter[str]] = {meter_id: Counter() for meter_id in expected}
+    rows = cursor.execute(
+        "SELECT meter_id, outcome, sum(count) FROM account GROUP BY 1, 2"
+    ).fetchall()
+    rows += [(meter_id, outcome, n) for (meter_id, _, outcome), n in booking.counts().items()]
     for meter_id, outcome, count in rows:
-        if count:
-            outcomes.setdefault(meter_id, {})[outcome] = count
-    return [_account(m, expected[m], booked) for m, booked in sorted(outcomes.items())]
+        booked.setdefault(meter_id, Counter())[outcome] += count
+    return [_account(m, expected[m], booked[m]) for m in sorted(booked)]
 
 
 def _account(meter_id: str, expected: int, booked: Mapping[str, int]) -> MeterAccount:
-    inside = {o: n for o, n in booked.items() if o != GOOD and o not in _OUTSIDE}
+    inside = {o: n for o, n in booked.items() if n and o != GOOD and o not in _OUTSIDE}
     return MeterAccount(
         meter_id=meter_id,
         expected=expected,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import polars as pl
 
 from config.tables import READINGS
-
-Row = tuple[str, str, int, float | None, str, str, int, int | None]
+from storage.codec import Columns, Ints
 
 
 class BatchSource(Protocol):
     """What a batch asks of the spool that it was taken from."""
 
-    def rows_between(self, after: int, through: int) -> list[Row]:
-        """The rows with ``after`` < seq <= ``through``, in the order in which they came."""
+    def columns_between(self, after: int, through: int) -> list[Columns]:
+        """The readings with ``after`` < number <= ``through``, in the order in which they came."""
 
     def end_batch(self, version: int, rejected_because: str | None) -> None:
         """Move the watermark past ``version``; move the rows to the rejected ones if so told."""
@@ -43,24 +44,33 @@ class Batch:
 
     def frame(self, plant_id: str) -> pl.DataFrame:
         """The readings in the schema of the table ``readings``. Raises StorageError."""
-        rows = self._spool.rows_between(self._after, self.version)
-        meter, quantity, time_us, value, status, source, received_us, sequence = (
-            zip(*rows, strict=True) if rows else ((),) * 8
-        )
+        groups = self._spool.columns_between(self._after, self.version)
+        if not groups:
+            return pl.DataFrame(schema=READINGS.polars_schema())
         schema = READINGS.polars_schema()
+        names, places = _shared_names(groups)
+
+        def text(column: str) -> pl.Series:
+            parts = zip(places, groups, strict=True)
+            return names.gather(np.concatenate([new[getattr(g, column)] for new, g in parts]))
+
+        def joined(column: str) -> pl.Series:
+            return pl.Series(np.concatenate([getattr(g, column) for g in groups]))
+
         return pl.DataFrame(
             {
-                "plant_id": pl.repeat(plant_id, len(rows), dtype=pl.String, eager=True),
-                "meter_id": pl.Series(meter, dtype=pl.String),
-                "quantity": pl.Series(quantity, dtype=pl.String),
-                "time_utc": pl.Series(time_us, dtype=pl.Int64).cast(schema["time_utc"]),
-                "value": pl.Series(value, dtype=pl.Float64),
-                "status": pl.Series(status, dtype=pl.String),
-                "source": pl.Series(source, dtype=pl.String),
-                "received_utc": pl.Series(received_us, dtype=pl.Int64).cast(schema["received_utc"]),
-                "sequence": pl.Series(sequence, dtype=pl.Int64),
+                "plant_id": pl.repeat(plant_id, sum(g.size for g in groups), eager=True),
+                "meter_id": text("meter"),
+                "quantity": text("quantity"),
+                "time_utc": joined("time_us").cast(schema["time_utc"]),
+                "value": joined("value").fill_nan(None),
+                "status": text("status"),
+                "source": text("source"),
+                "received_utc": joined("received_us").cast(schema["received_utc"]),
+                "sequence": joined("sequence"),
+                "scheduled": joined("scheduled"),
             }
-        )
+        ).select(*READINGS.names[:-1], pl.when("scheduled").then("sequence").alias("sequence"))
 
     def accept(self) -> None:
         """The lake has the batch on disk: it will not be taken again. Raises StorageError."""
@@ -75,3 +85,15 @@ class Batch:
 
     def keep(self) -> None:
         """The lake could not be written: the same batch is taken again the next time."""
+
+
+def _shared_names(groups: Sequence[Columns]) -> tuple[pl.Series, list[Ints]]:
+    """The texts of all groups, and where in them each group's own texts are."""
+    number: dict[str, int] = {}
+    places = []
+    for group in groups:
+        place = [number.get(name) for name in group.names]
+        if None in place:
+            place = [number.setdefault(name, len(number)) for name in group.names]
+        places.append(np.array(place, np.int64))
+    return pl.Series(list(number), dtype=pl.String), places

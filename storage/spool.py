@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,40 +13,43 @@ from config.errors import StorageError
 from config.tables import Reading
 from storage import spool_file
 from storage.account import (
-    DAY_US,
+    KEPT_DAYS,
     REJECTED,
     REPEATED,
     Booking,
-    Entry,
     MeterAccount,
     book_rejection,
+    join_old_days,
     read_accounts,
     reschedule,
 )
-from storage.batch import Batch, Row
-from storage.salvage import SpoolDamage, finish_interrupted, salvage
-from storage.spool_file import READING_COLUMNS, NowUs, SpoolFile, explained, is_damage
+from storage.batch import Batch
+from storage.codec import (
+    MAX_TIME_US,
+    MIN_TIME_US,
+    Columns,
+    Row,
+    Unstorable,
+    columns_of,
+)
+from storage.groups import Memory, between, remembered, store
+from storage.salvage import SpoolDamage, convert, finish_interrupted, salvage
+from storage.spool_file import EarlierFormat, NowUs, SpoolFile, explained, is_damage
+from storage.ticks import DAY_US, Entry
+from storage.view import SpoolView
 
-_PRUNE_ROWS = 10_000
-"""Rows deleted in one transaction, about 50 ms: as long as an append may have to wait."""
+__all__ = ["Appended", "Spool", "SpoolView"]
+
+_GROUP_ROWS = 1_000
+"""Most readings in one row of SQLite: what damage of a page costs, and what is read to reach one
+reading."""
+_FOLD_ROWS = 500_000
+"""Most readings that the account's tables do not know of yet. Who opens the file or looks at the
+account adds them from their groups, about a second's work."""
+_PRUNE_ROWS = 1_000
+"""Rows of fingerprints deleted in one transaction: as long as an append may have to wait."""
 _HIGH_WATER_RATIO = 0.8
-"""Above this share of the cap, remembered rows give way to new ones before their time."""
-
-_REPEAT_KEY = "time_us, meter_id, quantity, value"
-_INSERT = (
-    f"INSERT INTO readings({READING_COLUMNS}, day_utc, outcome) VALUES(?,?,?,?,?,?,?,?,?,?) "
-    f"ON CONFLICT({_REPEAT_KEY}) WHERE value IS NOT NULL DO NOTHING"
-)
-_UNSTORABLE = (
-    sqlite3.IntegrityError,
-    sqlite3.DataError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    OverflowError,
-    UnicodeEncodeError,
-    TypeError,
-)
-"""Errors of one reading's content; anything else is trouble of the file."""
+"""Above this share of the cap, remembered readings give way to new ones before their time."""
 
 
 @dataclass(frozen=True)
@@ -59,39 +63,6 @@ class Appended:
     stored: int
     duplicates: int
     rejected: int = 0
-
-
-class SpoolView:
-    """A spool that is only read, such as from `kgce status` beside the daemon."""
-
-    def __init__(self, file: SpoolFile) -> None:
-        self._file = file
-
-    @property
-    def path(self) -> Path:
-        return self._file.path
-
-    def account(self) -> list[MeterAccount]:
-        """What became of every meter's readings, by meter id. Raises StorageError."""
-        with self._file.reading() as cursor:
-            return read_accounts(cursor)
-
-    def state(self) -> dict[str, str]:
-        """What the daemon last put: JSON texts by key. Raises StorageError."""
-        with self._file.reading() as cursor:
-            return dict(cursor.execute("SELECT key, value FROM state").fetchall())
-
-    def waiting(self) -> int:
-        """Readings that the lake does not have yet. Raises StorageError."""
-        with self._file.reading() as cursor:
-            return int(cursor.execute("SELECT waiting FROM spool").fetchone()[0])
-
-    def used_bytes(self) -> int:
-        """Bytes of the file that hold data. Raises StorageError."""
-        return self._file.used_bytes()
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class Spool(SpoolView):
@@ -113,6 +84,8 @@ class Spool(SpoolView):
         self.max_bytes = max_bytes
         self.dedupe_us = round(dedupe_s * 1e6)
         self._now_us = now_us
+        self._memory: Memory | None = None
+        self._joined_on: int | None = None
         connection, self.damage = _open(file)
         super().__init__(SpoolFile(file, connection))
 
@@ -128,44 +101,58 @@ class Spool(SpoolView):
         ``not_running``. With another interval it goes on at the new one. A meter that is not
         named any more ends, and nothing is expected of it. Raises StorageError.
         """
-        with self._file.transaction("the old schedule holds") as cursor:
+        with self._writing("the old schedule holds") as (cursor, memory):
+            self._fold(cursor, memory)
             reschedule(cursor, intervals_s)
+            memory.booking = Booking(cursor)
+
+    def account(self) -> list[MeterAccount]:
+        with self._file.reading() as cursor:
+            return read_accounts(cursor, self._current(cursor).booking)
 
     def append(self, readings: Sequence[Reading]) -> Appended:
         """Store readings, without those that are there already; on disk when it returns.
 
         Raises StorageError; then none of them is stored or counted.
         """
-        stored = duplicates = rejected = 0
-        with self._file.transaction("none of these readings was stored") as cursor:
-            booking = Booking(cursor)
-            for reading in readings:
-                entry: Entry | None = None
+        with self._writing("none of these readings was stored") as (cursor, memory):
+            stored = rejected = 0
+            for start in range(0, len(readings), _GROUP_ROWS):
+                group = readings[start : start + _GROUP_ROWS]
                 try:
-                    entry = booking.judge(reading)
-                    outcome = REPEATED if entry.repeats else None
-                    cursor.execute(_INSERT, (*reading, entry.day_utc, outcome))
-                except _UNSTORABLE as error:
-                    self._put_apart(cursor, booking, reading, entry, error)
-                    rejected += 1
-                    continue
-                if cursor.rowcount:
-                    booking.book(reading.meter_id, entry)
-                    stored += 1
-                else:
-                    booking.duplicate(reading.meter_id, entry.day_utc)
-                    duplicates += 1
-            booking.write()
-            cursor.execute("UPDATE spool SET waiting = waiting + ?", (stored,))
-        return Appended(stored, duplicates, rejected)
+                    stored += store(cursor, memory, group, columns_of(group))
+                except Unstorable:
+                    sound = self._store_sound(cursor, memory, group)
+                    stored, rejected = stored + sound.stored, rejected + sound.rejected
+            if stored:
+                cursor.execute("UPDATE spool SET last = ?", (memory.last,))
+            # A reading put apart is in no group: its tick must be known from the tables.
+            if rejected or memory.unfolded >= _FOLD_ROWS:
+                self._fold(cursor, memory)
+        return Appended(stored, len(readings) - stored - rejected, rejected)
+
+    def _store_sound(
+        self, cursor: sqlite3.Cursor, memory: Memory, readings: Sequence[Reading]
+    ) -> Appended:
+        """Store a group without those that break the contract, which are put apart in turn."""
+        stored = rejected = 0
+        sound: list[Reading] = []
+        for reading in readings:
+            try:
+                columns_of([reading])
+                sound.append(reading)
+            except Unstorable as error:
+                if sound:
+                    stored += store(cursor, memory, sound, columns_of(sound))
+                    sound = []
+                self._put_apart(cursor, memory.booking, reading, error)
+                rejected += 1
+        if sound:
+            stored += store(cursor, memory, sound, columns_of(sound))
+        return Appended(stored, len(readings) - stored - rejected, rejected)
 
     def _put_apart(
-        self,
-        cursor: sqlite3.Cursor,
-        booking: Booking,
-        reading: Reading,
-        entry: Entry | None,
-        error: Exception,
+        self, cursor: sqlite3.Cursor, booking: Booking, reading: Reading, error: Unstorable
     ) -> None:
         """Keep a reading that breaks the contract, so that it cannot hold up the others."""
         now_us = self._now_us()
@@ -174,9 +161,35 @@ class Spool(SpoolView):
             "INSERT INTO rejected(meter_id, raw, reason, rejected_us) VALUES(?, ?, ?, ?)",
             (meter_id, _printable(tuple(reading)), f"cannot be stored: {error}", now_us),
         )
-        if entry is None or meter_id != reading.meter_id or not _is_day(entry.day_utc):
-            entry = Entry(now_us // DAY_US, REJECTED)
-        booking.book(meter_id, entry, REPEATED if entry.repeats else REJECTED)
+        entry = Entry(now_us // DAY_US, REJECTED)
+        if meter_id == reading.meter_id and _is_timed(reading):
+            entry = booking.judge(meter_id, reading.time_us, REJECTED, reading.sequence)
+        booking.book_entry(meter_id, entry, REPEATED if entry.repeats else REJECTED)
+
+    @contextmanager
+    def _writing(self, data: str) -> Iterator[tuple[sqlite3.Cursor, Memory]]:
+        """A transaction, and what is known without asking the file; forgotten if it fails."""
+        with self._file.lock:
+            try:
+                with self._file.transaction(data) as cursor:
+                    yield cursor, self._current(cursor)
+            except BaseException:
+                self._memory = None
+                raise
+
+    def _current(self, cursor: sqlite3.Cursor) -> Memory:
+        """What is known of the file as it stands: read anew when another connection wrote."""
+        version = int(cursor.execute("PRAGMA data_version").fetchone()[0])
+        if self._memory is None or self._memory.data_version != version:
+            self._memory = remembered(cursor, version, self._now_us())
+        return self._memory
+
+    def _fold(self, cursor: sqlite3.Cursor, memory: Memory) -> None:
+        """Put into the tables what is known from the groups only."""
+        memory.booking.write(cursor)
+        memory.repeats.write(cursor)
+        memory.unfolded = 0
+        cursor.execute("UPDATE spool SET folded = last")
 
     def take_batch(self, limit: int) -> Batch | None:
         """The next readings for the lake, ``limit`` at the most; None when it has all.
@@ -185,65 +198,71 @@ class Spool(SpoolView):
         with another limit. Raises StorageError.
         """
         with self._file.transaction("nothing was taken") as cursor:
-            name, accepted, taken, unsure_through = cursor.execute(
-                "SELECT uuid, accepted, taken, unsure_through FROM spool"
+            name, last, accepted, taken, unsure_through = cursor.execute(
+                "SELECT uuid, last, accepted, taken, unsure_through FROM spool"
             ).fetchone()
+            if last <= accepted:
+                return None
             if taken <= accepted:
-                taken = cursor.execute(
-                    "SELECT max(seq) FROM "
-                    "(SELECT seq FROM readings WHERE seq > ? ORDER BY seq LIMIT ?)",
-                    (accepted, limit),
-                ).fetchone()[0]
-                if taken is None:
-                    return None
+                taken = min(last, accepted + limit)
                 # On disk before anybody sees the batch: its content must not change by a crash.
                 cursor.execute("UPDATE spool SET taken = ?", (taken,))
-            rows = _count(cursor, accepted, taken)
-        return Batch(self, f"spool:{name}", accepted, taken, rows, accepted < unsure_through)
+        unsure = accepted < unsure_through
+        return Batch(self, f"spool:{name}", accepted, taken, taken - accepted, unsure)
 
     def last_number(self) -> int:
-        """The number of the newest reading; 0 when there is none. Raises StorageError."""
+        """The number of the newest reading; 0 when there was none. Raises StorageError."""
         with self._file.reading() as cursor:
-            newest = cursor.execute("SELECT coalesce(max(seq), 0) FROM readings")
-            return int(newest.fetchone()[0])
+            return int(cursor.execute("SELECT last FROM spool").fetchone()[0])
 
     def rows_between(self, after: int, through: int) -> list[Row]:
-        """The rows with ``after`` < seq <= ``through``. Raises StorageError."""
+        """The rows with ``after`` < number <= ``through``, in the order in which they came.
+
+        Raises StorageError.
+        """
+        return [row for columns in self.columns_between(after, through) for row in columns.rows()]
+
+    def columns_between(self, after: int, through: int) -> list[Columns]:
+        """The same by columns, group by group. Raises StorageError."""
         # By a connection of its own: an append need not wait until they are read.
         file = SpoolFile(self.path, spool_file.open_read_only(self.path, timeout_s=30.0))
         try:
             with file.reading() as cursor:
-                return cursor.execute(
-                    f"SELECT {READING_COLUMNS} FROM readings "
-                    "WHERE seq > ? AND seq <= ? ORDER BY seq",
-                    (after, through),
-                ).fetchall()
+                return between(cursor, after, through)
         finally:
             file.close()
 
     def end_batch(self, version: int, rejected_because: str | None) -> None:
         """Move the watermark past ``version``; see `Batch.accept` and `Batch.reject`."""
-        with self._file.transaction("the batch is kept and taken again") as cursor:
+        with self._writing("the batch is kept and taken again") as (cursor, memory):
             accepted = cursor.execute("SELECT accepted FROM spool").fetchone()[0]
             if accepted >= version:
                 return
-            rows = _count(cursor, accepted, version)
+            self._fold(cursor, memory)
             if rejected_because is not None:
-                book_rejection(cursor, accepted, version)
-                cursor.execute(
-                    f"INSERT INTO rejected(seq, {READING_COLUMNS}, reason, rejected_us) "
-                    f"SELECT seq, {READING_COLUMNS}, ?, ? FROM readings "
-                    "WHERE seq > ? AND seq <= ?",
-                    (rejected_because, self._now_us(), accepted, version),
-                )
-                cursor.execute(
-                    "DELETE FROM readings WHERE seq > ? AND seq <= ?", (accepted, version)
-                )
-            cursor.execute(
-                "UPDATE spool SET accepted = ?, taken = ?, waiting = waiting - ?",
-                (version, version, rows),
+                self._reject(cursor, memory, accepted, version, rejected_because)
+            cursor.execute("DELETE FROM groups WHERE last <= ?", (version,))
+            cursor.execute("UPDATE spool SET accepted = ?, taken = ?", (version, version))
+        self._prune()
+
+    def _reject(
+        self, cursor: sqlite3.Cursor, memory: Memory, after: int, through: int, reason: str
+    ) -> None:
+        """Keep the readings apart that the lake refuses; they may come again."""
+        number = after
+        for columns in between(cursor, after, through):
+            book_rejection(cursor, columns)
+            memory.repeats.forget(cursor, columns)
+            rows = columns.rows()
+            cursor.executemany(
+                f"INSERT INTO rejected(seq, {_READING_COLUMNS}, reason, rejected_us) "
+                "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (number + place, *row, reason, self._now_us())
+                    for place, row in enumerate(rows, start=1)
+                ),
             )
-        self._prune(rows)
+            number += len(rows)
 
     def renew(self) -> None:
         """Give the spool a new name, because the lake has later batches of it than it knows of.
@@ -252,10 +271,7 @@ class Spool(SpoolView):
         lake would take new readings for old ones. Raises StorageError.
         """
         with self._file.transaction("the spool is as it was") as cursor:
-            last = cursor.execute("SELECT max(seq) FROM readings").fetchone()[0] or 0
-            cursor.execute(
-                "UPDATE spool SET uuid = ?, unsure_through = ?", (str(uuid.uuid4()), last)
-            )
+            cursor.execute("UPDATE spool SET uuid = ?, unsure_through = last", (str(uuid.uuid4()),))
 
     def put_state(self, key: str, json_text: str) -> None:
         """Keep what `kgce status` shows of the daemon. Raises StorageError."""
@@ -265,30 +281,49 @@ class Spool(SpoolView):
     def has_room(self) -> bool:
         """Whether the file is under its cap. Raises StorageError.
 
-        Rows that the lake has, and that are only remembered to refuse repeats, give way first.
+        Readings that the lake has, and that are only remembered to refuse repeats, give way first.
         """
         more = True
         while self.used_bytes() >= self.max_bytes and more:
-            more = self._prune_some(self._now_us() - self.dedupe_us, early=True)
+            more = self._prune_some(early=True)
         return self.used_bytes() < self.max_bytes
 
-    def _prune(self, taken_rows: int) -> None:
-        """Forget about twice as many rows as were taken, so that forgetting keeps up."""
-        for _ in range(2 * taken_rows // _PRUNE_ROWS + 1):
-            early = self.used_bytes() >= self.max_bytes * _HIGH_WATER_RATIO
-            if not self._prune_some(self._now_us() - self.dedupe_us, early=early):
-                return
+    def close(self) -> None:
+        with suppress(StorageError):  # what is not folded is in the groups
+            if self._memory is not None and self._memory.unfolded:
+                with self._writing("it is in the groups") as (cursor, memory):
+                    self._fold(cursor, memory)
+        self._memory = None
+        super().close()
 
-    def _prune_some(self, received_before_us: int, *, early: bool) -> bool:
-        """Delete the oldest accepted rows; whether there may be more to delete."""
-        with self._file.transaction("nothing was forgotten") as cursor:
+    def _prune(self) -> None:
+        """Forget what was remembered long enough, and days of the account that nobody asks for."""
+        more = True
+        while more:
+            early = self.used_bytes() >= self.max_bytes * _HIGH_WATER_RATIO
+            more = self._prune_some(early=early)
+        today = self._now_us() // DAY_US
+        if self._joined_on != today:
+            with self._file.transaction("the account was not made shorter") as cursor:
+                join_old_days(cursor, today - KEPT_DAYS)
+            self._joined_on = today
+
+    def _prune_some(self, *, early: bool) -> bool:
+        """Delete the oldest fingerprints; whether there may be more to delete."""
+        with self._file.lock, self._file.transaction("nothing was forgotten") as cursor:
             cursor.execute(
-                "DELETE FROM readings WHERE seq IN (SELECT seq FROM readings "
-                "WHERE seq <= (SELECT accepted FROM spool) ORDER BY seq LIMIT ?) "
-                "AND (received_us <= ? OR ?)",
-                (_PRUNE_ROWS, received_before_us, early),
+                "DELETE FROM remembered WHERE id IN (SELECT id FROM remembered ORDER BY id LIMIT ?)"
+                " AND (newest_us <= ? OR ?)",
+                (_PRUNE_ROWS, self._now_us() - self.dedupe_us, early),
             )
+            if self._memory is not None and cursor.rowcount:
+                self._memory.repeats.table_changed()
             return cursor.rowcount == _PRUNE_ROWS
+
+
+_READING_COLUMNS = (
+    "meter_id, quantity, time_us, value, status, source, received_us, sequence"  # as in Reading
+)
 
 
 def _open(file: Path) -> tuple[sqlite3.Connection, SpoolDamage | None]:
@@ -303,21 +338,19 @@ def _open(file: Path) -> tuple[sqlite3.Connection, SpoolDamage | None]:
             todo="check storage.path in plant.yaml, and the folder's owner",
         ) from error
     damage = None
-    for _ in range(2):
+    for _ in range(3):
         try:
             return spool_file.open_read_write(file), damage
+        except EarlierFormat:
+            try:
+                convert(file)
+            except sqlite3.Error as error:
+                raise explained(file, error, "the spool was not converted") from error
         except sqlite3.Error as error:
             if damage is not None or not is_damage(error):
                 raise explained(file, error, "the spool was not opened or changed") from error
             damage = salvage(file, str(error))
-    raise AssertionError("unreachable: the second opening returns or raises")
-
-
-def _count(cursor: sqlite3.Cursor, after: int, through: int) -> int:
-    rows = cursor.execute(
-        "SELECT count(*) FROM readings WHERE seq > ? AND seq <= ?", (after, through)
-    )
-    return int(rows.fetchone()[0])
+    raise AssertionError("unreachable: the third opening returns or raises")
 
 
 def _printable(given: object) -> str:
@@ -325,5 +358,9 @@ def _printable(given: object) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _is_day(day_utc: int) -> bool:
-    return spool_file.MIN_TIME_US <= day_utc * DAY_US <= spool_file.MAX_TIME_US
+def _is_timed(reading: Reading) -> bool:
+    """Whether a reading that breaks the contract can be booked at its time and tick."""
+    time_us, sequence = reading.time_us, reading.sequence
+    if type(time_us) is not int or not MIN_TIME_US <= time_us <= MAX_TIME_US:
+        return False
+    return sequence is None or (type(sequence) is int and abs(sequence) < 2**63)

@@ -7,6 +7,7 @@ other processes read beside it through `open_read_only`.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
@@ -16,50 +17,37 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from config.errors import StorageBusy, StorageError
-from storage.account import GOOD, RESERVED_OUTCOMES
+from storage.codec import Torn, is_whole
 
-FORMAT = 1
-"""Kept in the file's ``user_version``; a file of a later format is not opened."""
+FORMAT = 2
+"""Kept in the file's ``user_version``. A file of a later format is not opened; one of format 1,
+which kept a row per reading, is converted when it is opened for writing."""
 
 BUSY_TIMEOUT_S = 30.0
 CACHE_KIB = 32 * 1024
-# Years 1 to 9999: what a calendar, Parquet and SQL can all show.
-MIN_TIME_US = -62_135_596_800_000_000
-MAX_TIME_US = 253_402_300_799_999_999
+CHECK_S = 20.0
+"""Longest check at opening. Format 2 takes about 0.4 s per GB that the system has in memory."""
 
-READING_COLUMNS = (
-    "meter_id, quantity, time_us, value, status, source, received_us, sequence"  # as in Reading
-)
-_RESERVED_SQL = ", ".join(f"'{outcome}'" for outcome in RESERVED_OUTCOMES)
-
-# The repeat index begins with the time: readings arrive in the order of time, so that a group
-# touches a few pages at its end. Beginning with the meter it touches a page per meter, and writes
-# a third as many rows a second.
-_TABLES = f"""
+# Readings are numbered without holes, up to `last`. The lake has those up to `accepted`, and groups
+# holds the others. The tables account, received, ticks and remembered know of those up to `folded`;
+# the later ones are added, from their groups, by whoever opens the file or asks for the account.
+_TABLES = """
 CREATE TABLE IF NOT EXISTS spool(
   id INTEGER PRIMARY KEY CHECK(id = 1),
   uuid TEXT NOT NULL,
+  last INTEGER NOT NULL DEFAULT 0,
   accepted INTEGER NOT NULL DEFAULT 0,
   taken INTEGER NOT NULL DEFAULT 0,
-  unsure_through INTEGER NOT NULL DEFAULT 0,
-  waiting INTEGER NOT NULL DEFAULT 0
+  folded INTEGER NOT NULL DEFAULT 0,
+  unsure_through INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE TABLE IF NOT EXISTS readings(
-  seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  meter_id TEXT NOT NULL,
-  quantity TEXT NOT NULL,
-  time_us INTEGER NOT NULL CHECK(time_us BETWEEN {MIN_TIME_US} AND {MAX_TIME_US}),
-  value REAL,
-  status TEXT NOT NULL CHECK(status NOT IN ({_RESERVED_SQL})),
-  source TEXT NOT NULL,
-  received_us INTEGER NOT NULL CHECK(received_us BETWEEN {MIN_TIME_US} AND {MAX_TIME_US}),
-  sequence INTEGER,
-  day_utc INTEGER NOT NULL,
-  outcome TEXT,
-  CHECK((value IS NULL) = (status <> '{GOOD}'))
+CREATE TABLE IF NOT EXISTS groups(
+  last INTEGER PRIMARY KEY, first INTEGER NOT NULL, body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS readings_once
-  ON readings(time_us, meter_id, quantity, value) WHERE value IS NOT NULL;
+CREATE TABLE IF NOT EXISTS remembered(
+  id INTEGER PRIMARY KEY, span INTEGER NOT NULL, newest_us INTEGER NOT NULL, prints BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS remembered_span ON remembered(span);
 CREATE TABLE IF NOT EXISTS rejected(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   seq INTEGER, meter_id TEXT NOT NULL, quantity TEXT, time_us INTEGER, value REAL, status TEXT,
@@ -84,6 +72,9 @@ CREATE TABLE IF NOT EXISTS ticks(
 CREATE TABLE IF NOT EXISTS state(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 
+log = logging.getLogger(__name__)
+
+_CHECK = "the check at opening"
 _DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -93,7 +84,7 @@ class SpoolFile:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     @contextmanager
     def transaction(self, data: str) -> Iterator[sqlite3.Cursor]:
@@ -102,7 +93,7 @@ class SpoolFile:
         ``data`` says, for the error's text, what happens to the data if it fails.
         Raises StorageError when SQLite cannot do it (disk full, locked, damaged).
         """
-        with self._lock:
+        with self.lock:
             try:
                 # Closed here: a cursor in the traceback of an error would hold the file open.
                 with closing(self._connection.cursor()) as cursor:
@@ -114,6 +105,8 @@ class SpoolFile:
                 with suppress(sqlite3.Error):
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
+                if isinstance(error, Torn):
+                    raise damaged(self.path, error, data) from error
                 if isinstance(error, sqlite3.Error):
                     raise explained(self.path, error, data) from error
                 raise
@@ -121,7 +114,7 @@ class SpoolFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Cursor]:
         """A read of several tables as of one moment. Raises StorageError."""
-        with self._lock:
+        with self.lock:
             try:
                 self._connection.execute("BEGIN")
                 try:
@@ -130,6 +123,8 @@ class SpoolFile:
                 finally:
                     with suppress(sqlite3.Error):
                         self._connection.execute("ROLLBACK")
+            except Torn as error:
+                raise damaged(self.path, error, "nothing was changed") from error
             except sqlite3.Error as error:
                 raise explained(self.path, error, "nothing was changed") from error
 
@@ -139,7 +134,7 @@ class SpoolFile:
             return used_bytes(cursor)
 
     def close(self) -> None:
-        with self._lock:
+        with self.lock:
             self._connection.close()
 
 
@@ -152,8 +147,19 @@ def used_bytes(cursor: sqlite3.Cursor) -> int:
     return (pages - free) * size
 
 
+class EarlierFormat(Exception):
+    """The file has to be converted before it is used."""
+
+
 def open_read_write(path: Path) -> sqlite3.Connection:
-    """Open or create the spool; raise sqlite3.Error when it cannot be used as it is."""
+    """Open or create the spool; raise sqlite3.Error when it cannot be used as it is.
+
+    The structure of the file is checked before anything builds on it, then the checksums of what
+    waits for the lake, the oldest first; for CHECK_S at the most, so that a large file on a slow
+    disk is not read whole while plants wait. What the check does not reach is found when it is
+    read: SQLite looks at every page, and the flush meets the oldest readings first, which the next
+    opening checks again. Raises EarlierFormat.
+    """
     connection = sqlite3.connect(
         path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
@@ -162,19 +168,41 @@ def open_read_write(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         connection.execute("PRAGMA journal_size_limit=67108864")
-        _refuse_later_format(path, connection)
-        # About 10 s per GB: the price of knowing before the daemon builds on it.
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(f"quick_check: {verdict}")
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={FORMAT}; COMMIT")
-        connection.execute(
-            "INSERT INTO spool(id, uuid) VALUES(1, ?) ON CONFLICT DO NOTHING", (str(uuid.uuid4()),)
+        found = _format(path, connection)
+        _check(path, connection)
+        if found == 1:
+            raise EarlierFormat
+        # In one transaction: whoever reads beside us finds no file without its first row.
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={FORMAT}; "
+            f"INSERT INTO spool(id, uuid) VALUES(1, '{uuid.uuid4()}') ON CONFLICT DO NOTHING; "
+            "COMMIT"
         )
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _check(path: Path, connection: sqlite3.Connection) -> None:
+    watch = threading.Timer(CHECK_S, connection.interrupt)
+    watch.start()
+    try:
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"{_CHECK}: {verdict}")
+        if _format(path, connection) == FORMAT:
+            for last, body in connection.execute("SELECT last, body FROM groups ORDER BY last"):
+                if not is_whole(body):
+                    raise sqlite3.DatabaseError(f"{_CHECK}: the readings up to {last} are torn")
+    except sqlite3.OperationalError as error:
+        if _code(error) != sqlite3.SQLITE_INTERRUPT:
+            raise
+        log.warning("%s: the check at opening was ended after %.0f s", path, CHECK_S)
+        return
+    finally:
+        watch.cancel()
+        watch.join()
 
 
 def open_read_only(path: Path, *, timeout_s: float) -> sqlite3.Connection:
@@ -205,7 +233,13 @@ def _connected(path: Path, uri: str, timeout_s: float) -> sqlite3.Connection:
         uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False
     )
     try:
-        _refuse_later_format(path, connection)
+        if 0 < _format(path, connection) < FORMAT:
+            raise StorageError(
+                f"{path} was written by an earlier kgce",
+                allowed=f"format {FORMAT}",
+                data="the file was not touched",
+                todo="start the daemon with `kgce run`: it converts the file",
+            )
         connection.execute("SELECT uuid FROM spool").fetchone()
     except BaseException:
         connection.close()
@@ -213,8 +247,9 @@ def _connected(path: Path, uri: str, timeout_s: float) -> sqlite3.Connection:
     return connection
 
 
-def _refuse_later_format(path: Path, connection: sqlite3.Connection) -> None:
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
+def _format(path: Path, connection: sqlite3.Connection) -> int:
+    """The file's format; 0 of an empty one. Raises StorageError where it is a later one."""
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if found > FORMAT:
         raise StorageError(
             f"{path} has format {found}, written by a later kgce",
@@ -222,13 +257,14 @@ def _refuse_later_format(path: Path, connection: sqlite3.Connection) -> None:
             data="the file was not touched",
             todo="install the later kgce again, or set another storage.path",
         )
+    return found
 
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is broken, and not the disk full, locked or read-only."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        return str(error).startswith("quick_check")
+        return str(error).startswith(_CHECK)
     return (code & 0xFF) in _DAMAGE_CODES or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
@@ -255,13 +291,7 @@ def explained(path: Path, error: sqlite3.Error, data: str) -> StorageError:
                 todo="end the other process that writes this spool",
             )
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return StorageError(
-                f"{what}: the spool's file is damaged",
-                allowed="a file that only kgce writes",
-                data=data,
-                todo="restart kgce: it sets the file aside and salvages what can be read; "
-                "then check the disk",
-            )
+            return damaged(path, error, data)
         case _:
             return StorageError(
                 what,
@@ -269,6 +299,17 @@ def explained(path: Path, error: sqlite3.Error, data: str) -> StorageError:
                 data=data,
                 todo="check the folder's owner, the mount and the disk's health",
             )
+
+
+def damaged(path: Path, error: Exception, data: str) -> StorageError:
+    """What is said of a file whose content the disk has changed."""
+    return StorageError(
+        f"{path}: {error}: the spool's file is damaged",
+        allowed="a file that only kgce writes",
+        data=data,
+        todo="restart kgce: it sets the file aside and salvages what can be read; "
+        "then check the disk",
+    )
 
 
 def now_us() -> int:

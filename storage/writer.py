@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from types import TracebackType
 
 from config.errors import KgceError
@@ -15,8 +16,14 @@ from storage.spool import Spool
 
 log = logging.getLogger(__name__)
 
-_GROUP_ROWS = 10_000
-"""Most readings in one transaction; about 0.1 s, so that no acknowledgement waits longer."""
+_GROUP_ROWS = 2_000
+"""Most readings in one transaction, about 10 ms of the interpreter's time."""
+_PACE_S = 0.025
+"""While offers keep coming, a group begins this long after the one before it: committing each of
+1,000 offers a second by itself would take most of a core."""
+_NAP_S = 0.005
+"""Without a new offer for so long a group begins at once: who offers may wait for the callbacks,
+like a broker that sends a few messages and then waits for their acknowledgements."""
 _BACK_OFF_S = (0.1, 5.0)
 """First and longest wait after a failed commit."""
 _LOOK_FOR_ROOM_S = 0.5
@@ -37,7 +44,9 @@ class SpoolWriter:
         self._queue_limit = queue_limit
         self._offers: deque[_Offer] = deque()
         self._queued = 0  # readings taken and not yet on disk
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waits = False  # the writer, for the first offer
         self._closing_by: float | None = None  # time.monotonic() after which close() gives up
         self._has_room = True
         self._trouble: str | None = None
@@ -66,13 +75,14 @@ class SpoolWriter:
         on disk, never otherwise. An offer larger than ``queue_limit`` is taken by an empty queue.
         """
         taken = tuple(readings)
-        with self._changed:
+        with self._lock:
             fits = self._queued == 0 or self._queued + len(taken) <= self._queue_limit
             if self._closing_by is not None or not self._has_room or not fits:
                 return False
             self._offers.append((taken, on_durable))
             self._queued += len(taken)
-            self._changed.notify_all()
+            if self._waits:
+                self._changed.notify_all()
         return True
 
     def close(self, timeout_s: float = 30.0) -> int:
@@ -104,8 +114,11 @@ class SpoolWriter:
     def _run(self) -> None:
         group: list[_Offer] = []
         back_off_s = _BACK_OFF_S[0]
+        begun = 0.0  # time.monotonic()
         while True:
-            group = group or self._next_group()
+            if not group:
+                self._wait_for_more(begun + _PACE_S)
+                group, begun = self._next_group(), time.monotonic()
             if not group and self._is_closing():
                 return
             try:
@@ -119,11 +132,26 @@ class SpoolWriter:
             else:
                 group, back_off_s = [], _BACK_OFF_S[0]
 
+    def _wait_for_more(self, until_s: float) -> None:
+        """Let a group grow until the time comes, or no more offers do."""
+        offers = len(self._offers)
+        while offers > 0 and self._queued < _GROUP_ROWS and self._closing_by is None:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return
+            time.sleep(min(left_s, _NAP_S))
+            before, offers = offers, len(self._offers)
+            if offers == before:
+                return
+
     def _next_group(self) -> list[_Offer]:
         """Wait for offers; empty when closing, or when it is time to look for room."""
         with self._changed:
             while not self._offers and self._closing_by is None:
-                if not self._changed.wait(None if self._has_room else _LOOK_FOR_ROOM_S):
+                self._waits = True
+                came = self._changed.wait(None if self._has_room else _LOOK_FOR_ROOM_S)
+                self._waits = False
+                if not came:
                     break
             group: list[_Offer] = []
             rows = 0
@@ -134,9 +162,10 @@ class SpoolWriter:
 
     def _commit(self, group: list[_Offer]) -> None:
         if group:
-            self._spool.append([reading for readings, _ in group for reading in readings])
+            self._spool.append(list(chain.from_iterable(readings for readings, _ in group)))
             for _, on_durable in group:
-                _call(on_durable)
+                if on_durable is not None:
+                    _call(on_durable)
             with self._changed:
                 self._queued -= sum(len(readings) for readings, _ in group)
             group.clear()
@@ -175,9 +204,7 @@ class SpoolWriter:
         return False
 
 
-def _call(on_durable: Callable[[], None] | None) -> None:
-    if on_durable is None:
-        return
+def _call(on_durable: Callable[[], None]) -> None:
     try:
         on_durable()
     except Exception:

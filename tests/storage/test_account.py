@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.tables import Reading
-from storage.account import MeterAccount
+from storage.account import KEPT_DAYS, MeterAccount
 from storage.spool import Spool
 from tests.storage.conftest import OpenSpool
 from tests.storage.readings import START_US, polled, reading
@@ -26,6 +27,7 @@ def only(spool: Spool) -> MeterAccount:
 
 
 def by_day(spool: Spool, outcome: str) -> list[int]:
+    spool.close()  # everything is in the tables now
     connection = sqlite3.connect(spool.path)
     rows = connection.execute(
         "SELECT count FROM account WHERE outcome = ? ORDER BY day_utc", (outcome,)
@@ -176,6 +178,40 @@ class TestMetersThatPush:
         assert account.dropped == {"bad_payload": 1}
 
 
+def test_days_of_long_ago_are_joined(open_spool: OpenSpool) -> None:
+    spool = open_spool()
+    spool.schedule({"m1": 86_400.0})
+    days = [polled(n, interval_s=86_400.0) for n in range(1_000) if n % 10]
+    spool.append([*days, *(reading(n * 86_400, None, meter="m2") for n in range(1_000))])
+    before = spool.account()
+    spool.close()
+    spool = open_spool(now_us=START_US + 1_000 * 86_400_000_000)
+    spool.take_batch(10).accept()
+    assert spool.account() == before
+    assert all(account.balanced for account in before)
+    assert len(by_day(spool, "timeout")) == KEPT_DAYS + 1
+    assert sum(by_day(spool, "timeout")) == 1_000
+    assert len(by_day(spool, "good")) == KEPT_DAYS * 9 // 10 + 1
+    assert sum(by_day(spool, "not_running")) == before[0].missing["not_running"]
+    spool = open_spool(now_us=START_US + 1_001 * 86_400_000_000)
+    spool.take_batch(10).accept()
+    assert len(by_day(spool, "timeout")) == KEPT_DAYS
+    assert sum(by_day(spool, "timeout")) == 1_000
+
+
+def test_what_was_booked_before_a_crash_is_booked_after_it(open_spool: OpenSpool) -> None:
+    spool = open_spool()
+    spool.schedule({"m1": 60, "m2": 60})
+    spool.append([polled(0), polled(3), polled(3, 5.0), reading(0, meter="m3")])
+    spool.append([polled(3, 5.0), polled(5, math.nan), polled(6, None), polled(0, meter="m2")])
+    before = spool.account()
+    spool._file.close()
+    assert open_spool().account() == before
+    view = Spool.read_only(spool.path)
+    assert view.account() == before
+    view.close()
+
+
 def test_meters_are_told_apart_and_in_order(spool: Spool) -> None:
     spool.append([reading(0, meter="b"), reading(0, meter="a"), reading(1, meter="b")])
     assert [(a.meter_id, a.expected) for a in spool.account()] == [("a", 1), ("b", 2)]
@@ -213,7 +249,7 @@ def streams(draw: st.DrawFn) -> list[tuple[str, object]]:
                 interval_s = draw(INTERVALS)
                 steps.append(("schedule", draw(st.sampled_from([{"m1": interval_s}, {}]))))
             case "restart":
-                steps.append(("restart", None))
+                steps.append((draw(st.sampled_from(["restart", "crash"])), None))
     return steps
 
 
@@ -232,8 +268,9 @@ def test_the_identity_holds_for_every_stream(
             if kind == "schedule":
                 spool.schedule(what)
                 continue
-            if kind == "restart":
-                spool.close()
+            if kind in ("restart", "crash"):
+                # A crash leaves the tables of the account behind the readings.
+                (spool if kind == "restart" else spool._file).close()
                 spool = Spool(file, max_bytes=1 << 30, dedupe_s=1e9, now_us=lambda: START_US)
                 continue
             if kind == "repeat" and not sent:

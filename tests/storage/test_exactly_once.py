@@ -76,7 +76,7 @@ class SpoolAndLake(RuleBasedStateMachine):
     def damage_that_costs_no_reading(self) -> None:
         # Garbage in place of an index page: SQLite refuses the file, the rows can be read.
         root = self.spool._file._connection.execute(
-            "SELECT rootpage FROM sqlite_schema WHERE name = 'readings_once'"
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'remembered_span'"
         ).fetchone()[0]
         self.spool.close()
         with (self.folder / "spool.db").open("r+b") as file:

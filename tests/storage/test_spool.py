@@ -96,9 +96,9 @@ class TestCap:
 
     def test_room_comes_back_when_the_lake_takes_readings(self, open_spool: OpenSpool) -> None:
         spool = open_spool(max_bytes=400_000)
-        spool.append([reading(n) for n in range(10_000)])
+        spool.append([reading(n) for n in range(40_000)])
         assert not spool.has_room()
-        spool.take_batch(20_000).accept()
+        spool.take_batch(50_000).accept()
         assert spool.has_room()
 
 
@@ -192,7 +192,7 @@ class TestOtherProcesses:
     def test_a_view_cannot_write(self, spool: Spool) -> None:
         view = Spool.read_only(spool.path)
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            view._file._connection.execute("DELETE FROM readings")
+            view._file._connection.execute("DELETE FROM groups")
         view.close()
 
     def test_without_a_spool_the_error_says_what_to_do(self, tmp_path: Path) -> None:
@@ -210,6 +210,36 @@ class TestOtherProcesses:
         (account,) = one.account()
         assert account.balanced
         assert (account.expected, account.good, account.missing) == (26, 21, {"not_running": 5})
+
+
+class TestTheOldestThatWaits:
+    def test_there_is_none_in_an_empty_spool(self, spool: Spool) -> None:
+        assert spool.oldest_waiting_us() is None
+
+    def test_it_is_the_first_that_the_lake_does_not_have(self, spool: Spool) -> None:
+        given = [reading(n) for n in range(10)]
+        spool.append(given[:6])
+        spool.append(given[6:])
+        assert spool.oldest_waiting_us() == given[0].received_us
+        spool.take_batch(4).accept()
+        assert spool.oldest_waiting_us() == given[4].received_us
+        view = Spool.read_only(spool.path)
+        assert view.oldest_waiting_us() == given[4].received_us
+        view.close()
+        spool.take_batch(10).accept()
+        assert spool.oldest_waiting_us() is None
+
+
+class TestRowsBetween:
+    @pytest.mark.parametrize(("after", "through"), [(0, 7), (2, 5), (3, 3), (6, 7)])
+    def test_they_are_the_readings_in_their_order(
+        self, spool: Spool, after: int, through: int
+    ) -> None:
+        given = [reading(n % 3, None if n == 4 else float(n), sequence=None) for n in range(7)]
+        given[5] = polled(5, status="good")
+        for start in (0, 3, 4):
+            spool.append(given[start : {0: 3, 3: 4, 4: 7}[start]])
+        assert spool.rows_between(after, through) == [tuple(r) for r in given[after:through]]
 
 
 class TestOpening:
