@@ -11,8 +11,8 @@ import asyncio
 from pathlib import Path
 
 from collectors.lines.channel import Channel, open_serial, open_tcp
-from collectors.lines.tls import tls_context
 from collectors.modbus.frames import FRAMINGS, Framing, read_pdu
+from collectors.tls import tls_context
 from config.connections import Modbus, ModbusRtu
 from config.errors import ConnectFailed, ReplyRefused, ReplyTimeout
 

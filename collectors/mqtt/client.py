@@ -1,23 +1,25 @@
-"""A paho client as an MQTT connection of the configuration asks for."""
+"""A session as an MQTT connection of the configuration asks for."""
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 
-from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from config.connections import Mqtt, Tls
+from collectors.mqtt.session import Session
+from collectors.tls import tls_context
+from config.connections import Mqtt
 from config.errors import ConfigError
 from config.site import Site
 
 _FOREVER = 0xFFFFFFFF  # MQTT 5.0, 3.1.2.11.2
 
 
-def make_client(site: Site, connection_id: str, settings: Mqtt, most_unacknowledged: int) -> Client:
+def make_client(
+    site: Site, connection_id: str, settings: Mqtt, most_unacknowledged: int
+) -> Session:
     """A client with a persistent session and manual acknowledgement; it is not connected yet.
 
     ``most_unacknowledged`` is what a version 5 broker is told to keep in flight. Raises ConfigError
@@ -25,7 +27,7 @@ def make_client(site: Site, connection_id: str, settings: Mqtt, most_unacknowled
     """
     client_id = settings.client_id or f"kgce-{site.id}-{connection_id}"
     version5 = settings.version == "5"
-    client = Client(
+    client = Session(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=None if version5 else False,
@@ -33,6 +35,7 @@ def make_client(site: Site, connection_id: str, settings: Mqtt, most_unacknowled
         # It would otherwise fall back to MQTT 3.1 by itself.
         reconnect_on_failure=False,
         manual_ack=True,
+        server_name=settings.tls.server_name if settings.tls else None,
     )
     place = f"connection {connection_id}"
     if settings.username is not None:
@@ -40,7 +43,7 @@ def make_client(site: Site, connection_id: str, settings: Mqtt, most_unacknowled
     elif settings.password_file is not None:
         raise ConfigError(f"{place}: password_file without username", allowed="both or neither")
     if settings.tls is not None:
-        client.tls_set_context(_tls_context(site.folder, settings.tls, place))
+        client.tls_set_context(tls_context(site.folder, settings.tls, place))
     properties = None
     if version5:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -53,9 +56,6 @@ def make_client(site: Site, connection_id: str, settings: Mqtt, most_unacknowled
         clean_start=False,
         properties=properties,
     )
-    # Whoever has a packet to send leaves it to the thread that runs loop(): without a callback
-    # here paho would write to the socket from the caller's thread, two at a time.
-    client.on_socket_register_write = lambda *_: None
     return client
 
 
@@ -70,34 +70,3 @@ def _password(folder: Path, settings: Mqtt, place: str) -> str | None:
             f"{place}: password_file {file}: {error}",
             allowed="a readable file that holds the password, in UTF-8",
         ) from error
-
-
-class _ClosingSocket(ssl.SSLSocket):
-    """paho leaves a socket whose handshake failed to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except Exception:
-            self.close()
-            raise
-
-
-def _tls_context(folder: Path, tls: Tls, place: str) -> ssl.SSLContext:
-    """Certificate and host name are verified; there is no setting that turns it off."""
-    try:
-        context = ssl.create_default_context(
-            ssl.Purpose.SERVER_AUTH, cafile=folder / tls.ca_file if tls.ca_file else None
-        )
-        if tls.cert_file is not None and tls.key_file is not None:
-            # An empty password: a key that needs one is an error, not a question at a terminal.
-            context.load_cert_chain(folder / tls.cert_file, folder / tls.key_file, password="")
-    except OSError as error:  # ssl.SSLError is one
-        files = ", ".join(
-            str(folder / file) for file in (tls.ca_file, tls.cert_file, tls.key_file) if file
-        )
-        raise ConfigError(
-            f"{place}: TLS files {files}: {error}", allowed="readable PEM files"
-        ) from error
-    context.sslsocket_class = _ClosingSocket
-    return context

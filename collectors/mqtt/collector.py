@@ -12,10 +12,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from paho.mqtt.client import DisconnectFlags, MQTTMessage, error_string
+from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage, error_string
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -23,21 +23,24 @@ from collectors.base import GOOD, Clock, Health, Sink, WallClock
 from collectors.changes import Changes
 from collectors.mqtt.client import make_client
 from collectors.mqtt.deliveries import Deliveries
-from collectors.mqtt.payload import Payload
-from collectors.mqtt.topics import MeterTopic, mqtt_connection, topics
+from collectors.mqtt.intake import Intake
+from collectors.mqtt.topics import mqtt_connection, topics
+from collectors.mqtt.trouble import explained, hung_up, refusal
+from collectors.mqtt.wire import Message
+from collectors.stats import Stats
 from config.site import Site
-from config.tables import Reading
 
 log = logging.getLogger("kgce.collectors.mqtt")
 
-BAD_PAYLOAD = "bad_payload"
-MOST_HELD = 1000  # messages that wait for a full sink; then the network thread itself waits
+MOST_HELD = 4000  # messages that wait for a full sink; then nothing more is read
+MESSAGES_PER_TURN = 500  # read at most before they are offered to the sink
 TOPICS_PER_SUBSCRIBE = 8  # some brokers take no more
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0  # before a new attempt to connect
 STEADY_S = 10.0  # a connection that lasted so long ends a series of failures
 LOOP_S = 0.2  # how soon a stop is noticed
 FULL_SINK_S = 0.05  # how soon a full sink is tried again
 STOP_S = 10.0
+REASONS_TOLD = 10  # of one outage: each is logged once, whatever the order they come in
 
 
 class MqttCollector:
@@ -47,11 +50,9 @@ class MqttCollector:
         self, site: Site, connection_id: str, sink: Sink, clock: Clock | None = None
     ) -> None:
         """Raises ConfigError for topics, paths or files that cannot be used."""
-        settings = mqtt_connection(site, connection_id)
+        self._settings = settings = mqtt_connection(site, connection_id)
         self._topics = topics(site, connection_id)
         self._id = connection_id
-        self._peer = f"{settings.host}:{settings.port}"
-        self._clock: Clock = clock or WallClock()
         self._client = make_client(site, connection_id, settings, MOST_HELD)
         self._set_callbacks()
         self._stopping = threading.Event()
@@ -59,10 +60,20 @@ class MqttCollector:
         self._refused: list[str] = []
         self._connected = False
         self._why_lost = self._fault = ""
+        self._told: set[str] = set()  # why it is down, as far as it is in the log
         self._changes = Changes(log)
         self.health = Health(connection_id)
-        # paho's ack only queues a packet and wakes the thread in loop(): any thread may call it.
-        self._deliveries = Deliveries(sink, self._client.ack, self.health, self._changes)
+        self.stats = Stats()
+        self.acknowledged = 0  # messages
+        self._deliveries = Deliveries(sink, self.health, self._changes, self._client.wake)
+        self._intake = Intake(
+            connection_id,
+            self._topics,
+            clock or WallClock(),
+            self._changes,
+            self.stats,
+            self._offline_changed,
+        )
 
     async def run(self) -> None:
         """Take messages until cancelled. The broker keeps the session and queues for it."""
@@ -91,12 +102,14 @@ class MqttCollector:
     # Everything below runs on the collector's own thread.
 
     def _serve(self) -> None:
+        self._client.open()
         wait_s = FIRST_WAIT_S
         while not self._stopping.is_set():
             since_s = time.monotonic()
             why = self._serve_connection()
             if self._stopping.is_set():
                 break
+            self._deliveries.end_connection()
             self._set_health("down", why)
             # A connection that ends at once, as when two clients share an id, is no success.
             if time.monotonic() - since_s > STEADY_S:
@@ -114,13 +127,11 @@ class MqttCollector:
 
     def _serve_connection(self) -> str:
         """Connect and take messages until the connection ends. Returns why it ended."""
-        self._deliveries.begin_connection()
         self._connected, self._why_lost, self._fault = False, "", ""
         try:
             self._client.reconnect()
             while not self._stopping.is_set():
-                rc = self._client.loop(FULL_SINK_S if self._deliveries else LOOP_S)
-                self._offer_held()
+                rc = self._turn()
                 if self._fault:
                     return self._fault
                 if rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -129,8 +140,18 @@ class MqttCollector:
                     return "the spool has not confirmed what it took; the broker sends it again"
         except Exception as error:
             # OSError and ssl.SSLError when connecting; whatever a hostile broker makes paho raise.
-            return f"{type(error).__name__}: {error}"
+            if self._connected or self._why_lost:
+                return self._why_lost or f"{type(error).__name__}: {error}"
+            return explained(error, self._settings)
         return "stopped"
+
+    def _turn(self) -> MQTTErrorCode:
+        """Read, hand over, acknowledge. While the sink is full nothing more is read."""
+        room = min(MESSAGES_PER_TURN, MOST_HELD - len(self._deliveries))
+        wait_s = FULL_SINK_S if self._deliveries else LOOP_S
+        rc = self._client.turn(wait_s, self._take, max(room, 0))
+        self._offer_held()
+        return rc or self._client.write()
 
     def _leave(self) -> None:
         """Say goodbye, so that the broker needs not wait for the keep-alive to pass."""
@@ -141,19 +162,23 @@ class MqttCollector:
         try:
             self._client.disconnect()
             deadline_s = time.monotonic() + STOP_S / 2
-            while time.monotonic() < deadline_s:
-                if self._client.loop(FULL_SINK_S) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            while self._client.want_write() and time.monotonic() < deadline_s:
+                if self._client.write() or self._client.turn(FULL_SINK_S, self._take, 0):
                     break
         except Exception as error:
             log.debug("%s: while disconnecting: %s", self._id, error)
-        self._deliveries.begin_connection()  # which may never be; nothing is acknowledged now
-        # paho closes its own pair of wake-up sockets only when it is garbage.
-        self._client._reset_sockets()
+        self._deliveries.end_connection()
+        self._client.close()
 
     def _set_health(self, state: str, detail: str = "") -> None:
         self.health.state, self.health.detail = state, detail
-        up = state in ("up", "waiting")
-        self._changes.note(f"{self._id} ({self._peer})", GOOD if up else detail or state)
+        subject = f"{self._id} ({self._settings.peer})"
+        if state in ("up", "waiting"):
+            self._told.clear()
+            self._changes.note(subject, GOOD)
+        elif detail not in self._told and len(self._told) < REASONS_TOLD:
+            self._told.add(detail)
+            self._changes.note(subject, detail or state)
 
     def _set_callbacks(self) -> None:
         """An exception in one would go through paho and leave it in any state: none gets out."""
@@ -166,20 +191,25 @@ class MqttCollector:
                 self._fault = f"{type(error).__name__}: {error}"
 
         client = self._client
-        client.on_connect = lambda _c, _u, _flags, reason, _p: guarded(self._on_connect, reason)
+        client.on_connect = lambda _c, _u, flags, reason, _p: guarded(
+            self._on_connect, flags, reason
+        )
         client.on_subscribe = lambda _c, _u, mid, reasons, _p: guarded(
             self._on_subscribe, mid, reasons
         )
         client.on_disconnect = lambda _c, _u, flags, reason, _p: guarded(
             self._on_disconnect, flags, reason
         )
-        client.on_message = lambda _c, _u, message: guarded(self._take, message)
+        client.on_message = lambda _c, _u, message: guarded(self._take_one, message)
 
-    def _on_connect(self, reason: ReasonCode) -> None:
+    def _on_connect(self, flags: ConnectFlags, reason: ReasonCode) -> None:
         if reason.is_failure:
-            self._why_lost = f"the broker refused the connection: {reason}"
+            self._why_lost = refusal(str(reason))
             return
+        if not flags.session_present:
+            self._deliveries.forget_carried()
         self._connected = True
+        self.stats.connects += 1
         self._subscribing, self._refused = {}, []
         filters = self._topics.filters
         for start in range(0, len(filters), TOPICS_PER_SUBSCRIBE):
@@ -201,13 +231,17 @@ class MqttCollector:
 
     def _set_up(self) -> None:
         filters = self._topics.filters
-        if not filters:
-            self._set_health("up", "no meters")
-        elif not self._refused:
-            self._set_health("up")
-        else:
-            state = "up" if len(self._refused) < len(filters) else "down"
-            self._set_health(state, f"subscription refused: {', '.join(self._refused)}")
+        details = [] if filters else ["no meters"]
+        if self._refused:
+            details.append(f"subscription refused: {', '.join(self._refused)}")
+        if offline := str(self._intake.offline):
+            details.append(f"offline: {offline}")
+        up = not filters or len(self._refused) < len(filters)
+        self._set_health("up" if up else "down", "; ".join(details))
+
+    def _offline_changed(self) -> None:
+        if self.health.state == "up":
+            self._set_up()
 
     def _on_disconnect(self, flags: DisconnectFlags, reason: ReasonCode) -> None:
         if flags.is_disconnect_packet_from_server:
@@ -215,18 +249,22 @@ class MqttCollector:
         elif self._why_lost:
             return  # the reason is known better
         elif not self._connected:
-            self._why_lost = "the broker hung up without an answer"
+            self._why_lost = hung_up(self._settings)
         elif str(reason) == "Keep alive timeout":
             self._why_lost = "no sign of life from the broker"
         else:
             self._why_lost = "the connection was lost"
 
-    def _take(self, message: MQTTMessage) -> None:
-        if self._deliveries.recognise(message):
-            return
-        self._deliveries.add(message, self._readings(message))
-        while len(self._deliveries) >= MOST_HELD and not self._stopping.wait(FULL_SINK_S):
-            self._offer_held()
+    def _take(self, messages: Sequence[Message]) -> None:
+        deliveries, readings = self._deliveries, self._intake.readings
+        for message in messages:
+            if not (message.dup and deliveries.recognise(message)):
+                deliveries.add(message, readings(message))
+
+    def _take_one(self, message: MQTTMessage) -> None:
+        """A message that paho has read: of QoS 2, or one out of order."""
+        topic, payload = message._topic, bytes(message.payload)
+        self._take([Message(topic, payload, message.mid, message.qos, message.retain, message.dup)])
 
     def _offer_held(self) -> None:
         if self._deliveries.offer():
@@ -234,57 +272,6 @@ class MqttCollector:
                 self._set_up()
         elif self.health.state == "up":
             self._set_health("waiting", "the spool is full or cannot write")
-
-    def _readings(self, message: MQTTMessage) -> list[Reading]:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            self._changes.note(f"{self._id}: topics", "unreadable", "a topic is not UTF-8")
-            return []
-        arrived_us, received_us = self._clock.now_us(), time.time_ns() // 1000
-        payload = Payload(bytes(message.payload))
-        readings: list[Reading] = []
-        meters = self._topics.meters_of(topic)
-        if not meters:
-            # From a subscription of an earlier configuration, which the session still holds.
-            self._changes.note(f"{self._id}: messages of no meter", "passed over", topic)
-        for meter in meters:
-            if message.retain and not meter.has_own_time:
-                # Kept by the broker since nobody knows when: stamped with now it would be a lie.
-                log.debug("%s: retained message on %s has no time", meter.meter_id, topic)
-                continue
-            readings += self._readings_of(meter, payload, arrived_us, received_us)
-        return readings
-
-    def _readings_of(
-        self, meter: MeterTopic, payload: Payload, arrived_us: int, received_us: int
-    ) -> list[Reading]:
-        samples, error = meter.format.read(payload)
-        self._changes.note(
-            f"meter {meter.meter_id}", BAD_PAYLOAD if error else GOOD, str(error or "")
-        )
-        readings = [
-            Reading(
-                meter.meter_id,
-                meter.quantity,
-                arrived_us if sample.time_us is None else sample.time_us,
-                sample.value,
-                GOOD,
-                self._id,
-                received_us,
-            )
-            for sample in samples
-        ]
-        if error is not None:
-            readings.append(
-                Reading(
-                    meter.meter_id,
-                    meter.quantity,
-                    arrived_us,
-                    None,
-                    BAD_PAYLOAD,
-                    self._id,
-                    received_us,
-                )
-            )
-        return readings
+        durable = self._deliveries.durable()
+        self._client.acknowledge(durable)
+        self.acknowledged += len(durable)

@@ -3,119 +3,131 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-
-from paho.mqtt.client import MQTTMessage
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from collectors.base import GOOD, Health, Sink
 from collectors.changes import Changes
+from collectors.mqtt.payload import BAD_PAYLOAD
+from collectors.mqtt.wire import Message
 from config.tables import Reading
 
 log = logging.getLogger("kgce.collectors.mqtt")
 
 DURABLE_WITHIN_S = 600.0  # a sink that took longer has lost what it took
+BATCH_READINGS = 2000  # readings that are offered to the sink in one call, but for one message's
 
 
-@dataclass
-class _Delivery:
-    message: MQTTMessage
-    readings: list[Reading]
-    connection: int  # the one that the acknowledgement belongs to
+@dataclass(eq=False)
+class _Batch:
+    """Messages whose readings the sink gets in one call."""
+
+    messages: list[Message] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
     given_s: float = 0.0  # when the sink took it, time.monotonic()
-    acknowledged: bool = False
-
-    def is_repeated_by(self, message: MQTTMessage) -> bool:
-        mine = self.message
-        return (
-            message.mid == mine.mid
-            and message.topic == mine.topic
-            and message.payload == mine.payload
-        )
+    durable: bool = False  # set by the sink's thread
 
 
 class Deliveries:
     """Messages that wait for the sink, or that it has not yet confirmed.
 
-    For one thread, but for the sink's confirmations, which come on any. ``acknowledge`` is called
-    with the id and QoS of a message whose readings are on disk, while the connection that it came
-    by lasts; it must not call back.
+    For one thread; the sink's confirmations come on any, set one flag and call ``wake``.
     """
 
     def __init__(
-        self,
-        sink: Sink,
-        acknowledge: Callable[[int, int], object],
-        health: Health,
-        changes: Changes,
+        self, sink: Sink, health: Health, changes: Changes, wake: Callable[[], None]
     ) -> None:
         self._sink = sink
-        self._acknowledge = acknowledge
         self._health = health
         self._changes = changes
-        self._held: deque[_Delivery] = deque()
-        # The lock guards what the sink's thread touches too: these two, and each connection number.
-        self._lock = threading.Lock()
-        self._connection = 0
-        self._in_sink: dict[int, _Delivery] = {}
+        self._wake = wake
+        self._open = _Batch()  # takes messages; not in the queue of those held before it is sealed
+        self._held: deque[_Batch] = deque()
+        self._in_sink: deque[_Batch] = deque()
+        # What this connection owes the broker, in the order in which it came.
+        self._owed: deque[tuple[list[Message], _Batch]] = deque()
+        # What came by an earlier connection, by packet identifier.
+        self._carried: dict[int, tuple[Message, _Batch]] = {}
+        self._held_messages = 0
 
     def __len__(self) -> int:
         """Messages that the sink has not taken."""
-        return len(self._held)
+        return self._held_messages
 
     @property
     def held_qos0(self) -> int:
         """Those of them that no broker would send again."""
-        return sum(delivery.message.qos == 0 for delivery in self._held)
+        batches = (*self._held, self._open)
+        return sum(message.qos == 0 for batch in batches for message in batch.messages)
 
-    def begin_connection(self) -> None:
-        """From now on nothing of an earlier connection is acknowledged.
+    def end_connection(self) -> None:
+        """From now on nothing of this connection is acknowledged.
 
-        Under the new one a message's id may be that of another; what is not acknowledged comes
+        Under the next one a message's id may be that of another; what is not acknowledged comes
         again, with its new id.
         """
-        with self._lock:
-            self._connection += 1
+        self._seal()
+        for messages, batch in self._owed:
+            self._carried.update({one.mid: (one, batch) for one in messages if one.qos})
+        self._owed.clear()
 
-    def recognise(self, message: MQTTMessage) -> bool:
+    def forget_carried(self) -> None:
+        """The broker has forgotten the session: nothing of earlier connections comes again."""
+        self._carried.clear()
+
+    def recognise(self, message: Message) -> bool:
         """Whether ``message`` is one of these, sent again: then it is not taken twice."""
-        if not message.dup:
+        known = self._carried.get(message.mid) if message.dup else None
+        if known is None or known[0][:2] != message[:2]:
             return False
-        with self._lock:
-            for delivery in (*self._held, *self._in_sink.values()):
-                if delivery.is_repeated_by(message):
-                    delivery.connection = self._connection
-                    return True
-        return False
+        del self._carried[message.mid]
+        self._seal()
+        self._owed.append(([message], known[1]))
+        return True
 
-    def add(self, message: MQTTMessage, readings: list[Reading]) -> None:
-        """Hand over a message's readings; one without any is acknowledged at once."""
-        delivery = _Delivery(message, readings, self._connection)
-        if readings:
-            self._held.append(delivery)
-            self.offer()
-        else:
-            self._confirm(delivery)
+    def add(self, message: Message, readings: Sequence[Reading]) -> None:
+        """Take a message and its readings; `offer` hands them over."""
+        batch = self._open
+        if not batch.messages:
+            self._owed.append((batch.messages, batch))
+        batch.messages.append(message)
+        batch.readings += readings
+        self._held_messages += 1
+        if len(batch.readings) >= BATCH_READINGS:
+            self._seal()
 
     def offer(self) -> bool:
         """Offer what is held, in order, until the sink is full. True when nothing is held."""
+        self._seal()
         while self._held:
-            if not self._taken(self._held[0]):
+            batch = self._held[0]
+            if not self._taken(batch):
                 return False
-            for reading in self._held.popleft().readings:
-                if reading.status == GOOD:
-                    self._health.good += 1
-                    self._health.last_good_us = reading.time_us
-                else:
-                    self._health.dropped += 1
+            self._held.popleft()
+            self._held_messages -= len(batch.messages)
+            self._count(batch.readings)
+            batch.readings = []
         return True
 
+    def durable(self) -> list[Message]:
+        """The messages to acknowledge now, each once, in the order in which they came.
+
+        MQTT 5.0, 4.6: acknowledgements keep that order, so a message waits for those before it.
+        """
+        done: list[Message] = []
+        while self._owed and self._owed[0][1].durable:
+            done += self._owed.popleft()[0]
+        while self._in_sink and self._in_sink[0].durable:
+            self._in_sink.popleft()
+        return done
+
     def forget_held(self) -> None:
+        """Drop what the sink has not taken."""
         self._held.clear()
+        self._open = _Batch()
+        self._held_messages = 0
 
     def forget_overdue(self) -> bool:
         """Whether the sink has lost something; then all that it took counts as lost.
@@ -123,35 +135,48 @@ class Deliveries:
         By its contract a sink that could not keep readings stays silent about them. The broker
         has to send them again, on a new connection.
         """
-        with self._lock:
-            oldest = next(iter(self._in_sink.values()), None)
-            overdue = oldest is not None and time.monotonic() - oldest.given_s > DURABLE_WITHIN_S
-            if overdue:
-                self._in_sink.clear()
+        if not self._in_sink:
+            return False
+        overdue = time.monotonic() - self._in_sink[0].given_s > DURABLE_WITHIN_S
+        if overdue:
+            self._in_sink.clear()
+            self._owed.clear()
+            self._carried.clear()
         return overdue
 
-    def _taken(self, delivery: _Delivery) -> bool:
-        delivery.given_s = time.monotonic()
-        with self._lock:
-            self._in_sink[id(delivery)] = delivery
+    def _seal(self) -> None:
+        if self._open.messages:
+            self._held.append(self._open)
+            self._open = _Batch()
+
+    def _taken(self, batch: _Batch) -> bool:
+        batch.given_s = time.monotonic()
+        if not batch.readings:
+            batch.durable = True
+            return True
+
+        def confirm() -> None:
+            batch.durable = True
+            self._wake()
+
         try:
-            taken = self._sink.offer(delivery.readings, partial(self._confirm, delivery))
+            taken = self._sink.offer(batch.readings, confirm)
             self._changes.note("sink", GOOD)
         except Exception as error:
             log.debug("the sink failed", exc_info=True)
             self._changes.note("sink", "failed", repr(error))
-            taken = False
-        if not taken:
-            with self._lock:
-                self._in_sink.pop(id(delivery), None)
+            return False
+        if taken:
+            self._in_sink.append(batch)
         return taken
 
-    def _confirm(self, delivery: _Delivery) -> None:
-        """The readings are on disk. Any thread."""
-        with self._lock:
-            self._in_sink.pop(id(delivery), None)
-            if delivery.connection != self._connection or delivery.acknowledged:
-                return
-            delivery.acknowledged = True
-            # Under the lock: the connection must not end between the check and the packet.
-            self._acknowledge(delivery.message.mid, delivery.message.qos)
+    def _count(self, readings: Sequence[Reading]) -> None:
+        health = self._health
+        for reading in readings:
+            if reading.status == GOOD:
+                health.good += 1
+                health.last_good_us = reading.time_us
+            elif reading.status == BAD_PAYLOAD:
+                health.dropped += 1
+            else:
+                health.missing += 1

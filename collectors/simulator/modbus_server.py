@@ -28,6 +28,7 @@ _READ_REQUEST = struct.Struct(">BHH")  # function, address, count
 _MOST_BYTES = 260  # Modbus messaging on TCP/IP 1.0b, 4.1: the longest frame
 
 FLOAT_FORMATS = {"f32": ">f", "f64": ">d"}
+DECIMAL = ("bcd", "m10k")  # four decimal digits a register
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ def wire_bytes(reading: float, number_type: str, order: str, scale: float = 1.0)
     number = reading / scale
     if number_type in FLOAT_FORMATS:
         big_endian = struct.pack(FLOAT_FORMATS[number_type], number)
+    elif number_type.startswith(DECIMAL):
+        digits = 4 * (WIDTH_BYTES[number_type] // 2)
+        shown = f"{round(number) % 10**digits:0{digits}}"
+        words = [shown[i : i + 4] for i in range(0, digits, 4)]
+        base = 16 if number_type.startswith("bcd") else 10
+        big_endian = b"".join(int(word, base).to_bytes(2, "big") for word in words)
     else:
         width = WIDTH_BYTES[number_type]
         big_endian = (round(number) % (1 << 8 * width)).to_bytes(width, "big")
