@@ -1,4 +1,4 @@
-"""The command line: `kgce init check run demo import refresh show status watch sql devices`.
+"""The command line: `kgce COMMAND`; `kgce --help` names the commands.
 
 Commands are thin: they read options, call one function, and print. Heavy imports stand inside them,
 so that `kgce --help` answers at once. Exit codes: 0 done, 1 a finding or a check that fails, 2 bad
@@ -376,7 +376,12 @@ def probe(
     from app import probe as probing
 
     if meter is not None:
-        target = probing.meter_target(_site(plant), meter)
+        site = _site(plant)
+        if probing.is_dlt645(site, meter):
+            from app.probe_dlt645 import probe_dlt645
+
+            raise typer.Exit(0 if probe_dlt645(site, meter) else 1)
+        target = probing.meter_target(site, meter)
     else:
         connection = probing.connection_of(host, port, serial, baud_rate, parity, timeout_s)
         if device is not None:

@@ -1,46 +1,68 @@
 """The daemon: collectors that never wait for each other, and three jobs on a schedule.
 
 It runs until SIGTERM or SIGINT, then takes what is on its way, flushes, and ends. Killed at any
-moment it loses nothing that it had acknowledged.
+moment it loses nothing that it had acknowledged. Changed configuration is taken while it runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import json
 import logging
 import os
 import signal
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+from zlib import crc32
 
 from app import jobs
-from collectors.base import Clock, Collector
+from app.clock_steps import ClockSteps
+from app.collection import Collection, ended, endless
+from app.folders import FolderCollector
+from app.late import LateSink, gap_us
+from app.politely import politely
+from app.reload import (
+    LOOK_S,
+    ConfigFiles,
+    Prepared,
+    Reloads,
+    fingerprints,
+    polled_intervals_s,
+    prepare,
+)
+from app.scheduled import JobState, Scheduled, intervals_s
+from app.sites import load_site
+from collectors.base import Clock, Collector, Sink
 from collectors.connections import make_collector
-from config.connections import POLLED, Files
-from config.errors import KgceError, StorageBusy
+from config.connections import POLLED, Folder
+from config.errors import KgceError, StorageBusy, StorageError
 from config.site import Site
 from config.tables import TABLES
 from storage.lake import Lake
 from storage.spool import Spool
 from storage.writer import SpoolWriter
 
+if TYPE_CHECKING:
+    from app.metrics_server import MetricsServer
+
 log = logging.getLogger("kgce.daemon")
 
 HEARTBEAT_S = 2.0
-
-
-@dataclass
-class JobState:
-    """What a scheduled job last did; shown by `kgce status`."""
-
-    last_ok_us: int | None = None
-    trouble: str | None = None
+SWITCH_S = 0.0005
+"""How long a thread that computes keeps the interpreter from the event loop, which asks for it
+after each of its system calls."""
+GC_THRESHOLDS = (50_000, 20, 20)  # allocations, and rounds of the younger generations
+ON_DISK_S = 10.0
+"""How long a change of the configuration waits for readings to reach the disk."""
 
 
 @dataclass(frozen=True)
@@ -57,153 +79,262 @@ class Stopped:
 
 
 @dataclass
+class _Running:
+    """What is open while the daemon runs; the jobs once the collectors have been made."""
+
+    spool: Spool
+    lake: Lake
+    writer: SpoolWriter
+    scheduled: Scheduled = field(init=False)
+    server: MetricsServer | None = None
+
+
+@dataclass
 class Daemon:
     """Collects one plant. ``clock`` and ``interval_s`` go before the wall clock and the
-    configured poll intervals (the demo reads 60 days on a fast clock)."""
+    configured poll intervals (the demo reads 60 days on a fast clock).
+
+    ``look_now`` makes it read its configuration again. What may be looked at from any thread:
+    ``site``, ``collectors``, ``job_states``, ``late``, ``clock_steps``, ``reloads``.
+    """
 
     site: Site
     clock: Clock | None = None
     interval_s: float | None = None
-    collectors: list[Collector] = field(default_factory=list)
+    clock_steps: ClockSteps = field(default_factory=ClockSteps)
     job_states: dict[str, JobState] = field(default_factory=dict)
+    late: Counter[str] = field(default_factory=Counter)
+    reloads: Reloads = field(default_factory=Reloads)
+    look_now: asyncio.Event = field(default_factory=asyncio.Event)
     since_us: int = field(default_factory=lambda: time.time_ns() // 1000)
+    _collection: Collection = field(default_factory=Collection)
+    _made_from: dict[str, str] = field(default_factory=dict)
+    _metrics_trouble: str | None = None
+
+    @property
+    def collectors(self) -> list[Collector]:
+        return list(self._collection.collectors.values())
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] | None = None) -> Stopped:
         """Collect until ``stop`` is set. Raises StorageBusy where a daemon runs already."""
         with _alone(jobs.storage_folder(self.site)), self._spool() as spool:
-            lake = jobs.open_lake(self.site)
-            writer = SpoolWriter(spool)
-            self.collectors = [
-                make_collector(self.site, name, writer, self.clock, self.interval_s)
-                for name, connection in self.site.plant.connections.items()
-                if not isinstance(connection, Files)
+            running = _Running(spool, jobs.open_lake(self.site), SpoolWriter(spool))
+            files = ConfigFiles(self.site.file)
+            self._made_from = fingerprints(self.site)
+            self._collection.start(
+                {name: self._make(running.writer, self.site, name) for name in self._made_from}
+            )
+            running.scheduled = self._scheduled(running)
+            beside = [
+                endless(self._heartbeat(running), "the heartbeat"),
+                endless(self._follow(files, running), "the look at the configuration"),
             ]
-            scheduler = self._schedule(spool, lake)
-            tasks = [asyncio.create_task(collector.run()) for collector in self.collectors]
-            tasks.append(asyncio.create_task(self._heartbeat(spool, writer)))
             if started is not None:
                 started()
-            await self._until(stop, tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.to_thread(scheduler.shutdown)
-            lost = await asyncio.to_thread(writer.close)
-            await asyncio.to_thread(self._job, "flush", lambda: self._flush(spool, lake))
-            self._put_state(spool, writer, running=False)
-            return Stopped(
-                spool.waiting(), lost, self.job_states["flush"].trouble or writer.trouble
-            )
+            await stop.wait()
+            await ended(beside)
+            await self._collection.end()
+            return await asyncio.to_thread(self._end, running)
+
+    def _end(self, running: _Running) -> Stopped:
+        spool, writer = running.spool, running.writer
+        if running.server is not None:
+            running.server.close()
+        running.scheduled.end()
+        lost = writer.close()
+        running.scheduled.run("flush")
+        self._put_state(running, running_on=False)
+        return Stopped(spool.waiting(), lost, self.job_states["flush"].trouble or writer.trouble)
+
+    def _make(self, writer: SpoolWriter, site: Site, name: str) -> Collector:
+        sink: Sink = writer
+        if isinstance(site.plant.connections[name], Folder):
+            return FolderCollector(lambda: self.site, name)
+        if not isinstance(site.plant.connections[name], POLLED):  # a poll is never late
+            sink = LateSink(writer, gap_us(site, name), self.late)
+        # By its name, so that a connection that comes or goes moves no other.
+        stagger_ratio = crc32(name.encode()) / 2**32 if self.clock is None else 0.0
+        return make_collector(site, name, sink, self.clock, self.interval_s, stagger_ratio)
 
     @contextmanager
     def _spool(self) -> Iterator[Spool]:
         spool = jobs.open_spool(self.site)
         if spool.damage is not None:
             log.warning("%s", spool.damage)
-        plant = self.site.plant
-        spool.schedule(
-            {
-                meter_id: self.interval_s or plant.interval_s(meter)
-                for meter_id, meter in plant.meters.items()
-                if meter.connection is not None
-                and isinstance(plant.connections[meter.connection], POLLED)
-            }
-        )
+        spool.schedule(polled_intervals_s(self.site, self.interval_s))
         try:
             yield spool
         finally:
             spool.close()
 
-    async def _until(self, stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-        """Wait for ``stop``. A collector that ends by itself is a bug: it is logged, the others
-        go on."""
-        stopping = asyncio.create_task(stop.wait())
-        watched = set(tasks)
-        while not stopping.done():
-            done, _ = await asyncio.wait({stopping, *watched}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {stopping}:
-                watched.discard(task)
-                log.critical("a collector ended by itself", exc_info=task.exception())
+    def _scheduled(self, running: _Running) -> Scheduled:
+        work: dict[str, Callable[[], object]] = {
+            "flush": lambda: self._flush(running),
+            "refresh": lambda: jobs.refresh(self.site, running.lake),
+            "compact": lambda: jobs.compact_lake(running.lake, TABLES.values()),
+        }
+        return Scheduled(work, intervals_s(self.site), self.job_states)
 
-    def _schedule(self, spool: Spool, lake: Lake) -> Any:
-        from apscheduler.schedulers.background import BackgroundScheduler
-
-        every = self.site.plant.intervals
-        scheduler = BackgroundScheduler(
-            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
-        )
-        work: tuple[tuple[str, float, Callable[[], object]], ...] = (
-            ("flush", every.flush_s, lambda: self._flush(spool, lake)),
-            ("refresh", every.refresh_s, lambda: jobs.refresh(self.site, lake)),
-            (
-                "compact",
-                every.compact_h * 3600,
-                lambda: jobs.compact_lake(lake, TABLES.values()),
-            ),
-        )
-        for name, seconds, job in work:
-            self.job_states[name] = JobState()
-            scheduler.add_job(
-                self._job,
-                "interval",
-                args=(name, job),
-                seconds=seconds,
-                id=name,
-                misfire_grace_time=None,
-            )
-        scheduler.start()
-        return scheduler
-
-    def _flush(self, spool: Spool, lake: Lake) -> None:
-        flushed = jobs.flush_spool(self.site, spool, lake)
+    def _flush(self, running: _Running) -> None:
+        flushed = jobs.flush_spool(self.site, running.spool, running.lake)
         if flushed.rejected:
             log.error("%d readings were refused by the lake; they are kept", flushed.rejected)
 
-    def _job(self, name: str, job: Callable[[], object]) -> None:
-        """Run a job; its trouble is logged when it changes, and the next run tries again."""
-        state = self.job_states.setdefault(name, JobState())
-        try:
-            job()
-        except Exception as error:
-            expected = isinstance(error, KgceError)
-            text = str(error) if expected else f"{type(error).__name__}: {error}"
-            if text != state.trouble:
-                log.error("%s: %s", name, text, exc_info=not expected)
-            state.trouble = text
-        else:
-            if state.trouble is not None:
-                log.info("%s works again", name)
-            state.last_ok_us, state.trouble = time.time_ns() // 1000, None
-
-    async def _heartbeat(self, spool: Spool, writer: SpoolWriter) -> None:
+    async def _heartbeat(self, running: _Running) -> None:
         while True:
+            self.clock_steps.look()
             with suppress(KgceError):  # a full disk is the writer's to report
-                await asyncio.to_thread(self._put_state, spool, writer, running=True)
+                await asyncio.to_thread(self._put_state, running, running_on=True)
             await asyncio.sleep(HEARTBEAT_S)
 
-    def _put_state(self, spool: Spool, writer: SpoolWriter, *, running: bool) -> None:
+    def _put_state(self, running: _Running, *, running_on: bool) -> None:
         state = {
-            "running": running,
+            "running": running_on,
             "pid": os.getpid(),
             "since_us": self.since_us,
             "at_us": time.time_ns() // 1000,
-            "queued": writer.queued,
-            "spool_trouble": writer.trouble,
+            "queued": running.writer.queued,
+            "spool_trouble": running.writer.trouble,
             "connections": [asdict(collector.health) for collector in self.collectors],
             "jobs": {name: asdict(job) for name, job in self.job_states.items()},
+            "config_hash": self.site.config_hash,
+            "config_trouble": self.reloads.trouble,
+            "metrics_trouble": self._metrics_trouble,
         }
-        spool.put_state("daemon", json.dumps(state))
+        running.spool.put_state("daemon", json.dumps(state))
+
+    async def _follow(self, files: ConfigFiles, running: _Running) -> None:
+        """Take changes of the configuration's files, and those that `look_now` asks for."""
+        await self._serve_metrics(running)
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self.look_now.wait()
+            asked = self.look_now.is_set()
+            self.look_now.clear()
+            if await asyncio.to_thread(files.have_changed) or asked:
+                await self._reload(running, asked)
+                await asyncio.to_thread(files.take)
+
+    async def _reload(self, running: _Running, asked: bool) -> None:
+        """Take the configuration as it is now: whole, or not at all."""
+        make = partial(self._make, running.writer)
+        try:
+            read = partial(prepare, self.site, self._made_from, load_site, make)
+            new = await asyncio.to_thread(politely, read)
+        except Exception as error:
+            expected = isinstance(error, KgceError)
+            text = str(error) if expected else f"{type(error).__name__}: {error}"
+            if text != self.reloads.trouble:
+                log.error(
+                    "the changed configuration is refused, the one before goes on: %s",
+                    text,
+                    exc_info=not expected,
+                )
+            self.reloads.refused += 1
+            self.reloads.trouble = text
+            return
+        before, swap = self.site.config_hash, new.swap
+        after = new.site.config_hash
+        if before == after and not swap:
+            if asked or self.reloads.trouble:
+                log.info("the configuration was read again: it is the one in use (%s)", after)
+            self.reloads.trouble = None
+            return
+        await self._take(new, running)
+        self.reloads.taken += 1
+        self.reloads.trouble = None
+        log.info("the configuration was changed from %s to %s: %s", before, after, swap)
+
+    async def _take(self, new: Prepared, running: _Running) -> None:
+        """Put the new configuration in the place of the old. Ticks meanwhile are not_running."""
+        old, spool = self.site, running.spool
+        await self._collection.stop((*new.swap.stopped, *new.swap.restarted))
+        polled_s = polled_intervals_s(new.site, self.interval_s)
+        if polled_s != polled_intervals_s(old, self.interval_s):
+            # Readings of the old ticks belong to the old schedule.
+            await _on_disk(running.writer)
+            await _told(spool, polled_s)
+        self.site, self._made_from = new.site, new.made_from
+        self._collection.start(new.collectors)
+        jobs.set_limits(spool, new.site)
+        running.scheduled.change(intervals_s(new.site))
+        if new.site.plant.metrics != old.plant.metrics:
+            await self._serve_metrics(running)
+
+    async def _serve_metrics(self, running: _Running) -> None:
+        """Serve metrics where the configuration says so. They are not worth a plant: what goes
+        wrong is logged, and collection goes on."""
+        if running.server is not None:
+            await asyncio.to_thread(running.server.close)
+        running.server = self._metrics_trouble = None
+        if self.site.plant.metrics is None:
+            return
+        from app.metrics import DaemonMetrics
+        from app.metrics_server import MetricsServer
+
+        server = MetricsServer(self.site.plant.metrics)
+        metrics = DaemonMetrics(self, running.spool, running.writer)
+        try:
+            await asyncio.to_thread(server.start, metrics)
+        except KgceError as error:
+            self._metrics_trouble = str(error)
+            log.error("%s", error)
+        else:
+            running.server = server
+            log.info("metrics are at %s", server.url)
+
+
+async def _on_disk(writer: SpoolWriter) -> None:
+    """Wait until what was offered up to now is in the spool; not for ever, as a disk may be
+    full."""
+    loop = asyncio.get_running_loop()
+    there = asyncio.Event()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop is closed already
+            loop.call_soon_threadsafe(there.set)
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ON_DISK_S):
+            while not writer.offer((), tell):
+                await asyncio.sleep(0.05)
+            await there.wait()
+
+
+async def _told(spool: Spool, polled_s: dict[str, float]) -> None:
+    """Tell the spool the new schedule. While it cannot be written nothing can be collected."""
+    trouble = None
+    while True:
+        try:
+            return await asyncio.to_thread(spool.schedule, polled_s)
+        except StorageError as error:
+            if str(error) != trouble:
+                trouble = str(error)
+                log.error("the new schedule waits: %s", error)
+            await asyncio.sleep(1.0)
 
 
 def run_until_signal(site: Site, started: Callable[[], None] | None = None) -> Stopped:
-    """Run the daemon until SIGTERM or SIGINT."""
+    """Run the daemon until SIGTERM or SIGINT; on SIGHUP it reads its configuration again."""
+
+    def begun() -> None:
+        # What lives as long as the daemon need not be looked through for garbage: everything
+        # would stop for a good part of a second.
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        sys.setswitchinterval(SWITCH_S)
+        if started is not None:
+            started()
 
     async def main() -> Stopped:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        daemon = Daemon(site)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        return await Daemon(site).run(stop, started)
+        loop.add_signal_handler(signal.SIGHUP, daemon.look_now.set)
+        return await daemon.run(stop, begun)
 
     return asyncio.run(main())
 

@@ -80,6 +80,12 @@ def open_spool(site: Site) -> Spool:
     )
 
 
+def set_limits(spool: Spool, site: Site) -> None:
+    """Let an open spool keep the site's limits from now on."""
+    spool.max_bytes = site.plant.storage.spool_max_mb * 1024 * 1024
+    spool.dedupe_us = round(site.plant.storage.dedupe_h * 3600e6)
+
+
 def flush_spool(site: Site, spool: Spool, lake: Lake) -> Flushed:
     """Spool to lake, exactly once."""
     with lake.lock(LOCK_TIMEOUT_S):

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from app.daemon import HEARTBEAT_S
-from config.connections import Files
+from config.connections import Files, Folder
 from config.errors import StorageError
 from config.site import Site
 from config.tables import READINGS
@@ -71,14 +71,14 @@ def status(site: Site, lake: Lake) -> Status:
     versions = lake.versions()
     lines.append("lake: " + (", ".join(f"{k} v{v}" for k, v in versions.items()) or "empty"))
     frame = _accounts(site, lake, accounts)
-    if _is_alive(state):
+    if is_alive(state):
         trouble += _silent_meters(site, state, frame)
     off = frame.filter(~pl.col("balanced"))
     trouble += [f"{m}: expected is not good + missing + dropped" for m in off["meter_id"]]
     return Status(lines, frame, trouble)
 
 
-def _is_alive(state: dict[str, Any]) -> bool:
+def is_alive(state: dict[str, Any]) -> bool:
     """Whether the daemon that put ``state`` still runs."""
     if not state or not state["running"]:
         return False
@@ -91,7 +91,7 @@ def _daemon_lines(
     if not state:
         lines.append("daemon: has not run here yet")
         return
-    alive, at = _is_alive(state), _time(state["at_us"], zone)
+    alive, at = is_alive(state), _time(state["at_us"], zone)
     if alive:
         lines.append(f"daemon: running (pid {state['pid']}), {state['queued']} readings in memory")
     elif state["running"]:
@@ -101,6 +101,13 @@ def _daemon_lines(
         lines.append(f"daemon: stopped {at}")
     if alive and state["spool_trouble"]:
         trouble.append(f"spool: {state['spool_trouble']}")
+    if alive and state.get("config_trouble"):
+        trouble.append(
+            f"the changed configuration is refused, the one before goes on: "
+            f"{state['config_trouble']}"
+        )
+    if alive and state.get("metrics_trouble"):
+        trouble.append(state["metrics_trouble"])
     for one in state["connections"]:
         last = _time(one["last_good_us"], zone) if one["last_good_us"] else "never"
         lines.append(
@@ -122,8 +129,10 @@ def _silent_meters(site: Site, state: dict[str, Any], accounts: pl.DataFrame) ->
     plant = site.plant
     silent = []
     for meter_id, meter in plant.meters.items():
-        if meter.connection is None or isinstance(plant.connections[meter.connection], Files):
+        if meter.connection is None:
             continue
+        if isinstance(plant.connections[meter.connection], Files | Folder):
+            continue  # whoever makes the files says how often they come
         last: datetime | None = last_good[meter_id]
         since_s = max(last.timestamp() if last else 0.0, state["since_us"] / 1e6)
         gap_s = plant.quality.gap_factor * plant.interval_s(meter)

@@ -15,13 +15,26 @@ from config.models import Plant
 from tests.app.commands import done, files_below, kgce
 from tests.plants import METERS, SECTIONS, changed, write_plant
 
-COMMANDS = ("init", "check", "run", "demo", "import", "refresh", "show", "status", "sql")
+COMMANDS = (
+    "init",
+    "check",
+    "run",
+    "demo",
+    "import",
+    "refresh",
+    "show",
+    "status",
+    "watch",
+    "sql",
+    "simulate",
+)
 READERS: tuple[tuple[str, ...], ...] = (
     ("check",),
     ("run",),
     ("refresh",),
     ("show", "consumption"),
     ("status",),
+    ("watch",),
     ("sql", "SELECT 1"),
     ("import", "readings", "scada.csv"),
 )

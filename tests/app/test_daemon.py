@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from storage.spool import Spool
 from tests.app.commands import Daemon, collecting, done, inside, kgce, until
 from tests.app.lab import (
     ONE,
@@ -225,7 +226,7 @@ def test_messages_while_the_daemon_is_away(
     assert_every_tick_has_one_outcome(plant, "e-one")
 
 
-FULL = 12_000  # messages: more than a spool of 1 MB holds
+FULL = 12_000  # messages: more than a spool of 1 MB has room for, of which 0.8 are taken
 
 
 def test_a_full_spool_makes_everybody_wait(
@@ -236,6 +237,9 @@ def test_a_full_spool_makes_everybody_wait(
     obstacle = plant.parent / "data" / "lake"
     obstacle.parent.mkdir()
     obstacle.write_text("")
+    spool = Spool(obstacle.with_name("spool.db"), max_bytes=1 << 30, dedupe_s=1)
+    spool.put_state("filler", "x" * 800_000)
+    spool.close()
     with collecting(plant, tmp_path / "log") as daemon:
         until(lambda: "connection broker: up" in status(plant).err, "the broker")
         publisher.publish(FULL)
