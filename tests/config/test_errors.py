@@ -9,8 +9,8 @@ import pytest
 from config import errors
 from config.errors import CollectError, ConfigError, DeviceException, KgceError
 
-DRAWN = re.findall(r"(?:├─|└─)?\s*(\w+Error|\w+Failed|\w+Timeout|\w+Exception|\w+Refused|\w+Busy|\w+Asked) ",
-                   errors.__doc__ or "")  # fmt: skip
+_ENDINGS = "Error|Failed|Timeout|Exception|Refused|Busy|Asked"
+DRAWN = re.findall(rf"(?:├─|└─)?\s*(\w+(?:{_ENDINGS})) ", errors.__doc__ or "")
 
 
 def test_every_class_is_drawn() -> None:
