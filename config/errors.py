@@ -8,6 +8,7 @@
      │   ├─ ReplyTimeout      connected, no reply in time
      │   ├─ DeviceException   the device answered with a Modbus exception code
      │   ├─ ReplyRefused      an answer that does not fit the question
+     │   │   └─ ReplyShort    a whole answer with less than was asked for
      │   └─ NotAsked          the unit rests after it was silent
      └─ StorageError          the spool or the lake could not do what was asked
          └─ StorageBusy       another kgce process holds the lake's writer lock
@@ -85,6 +86,10 @@ class DeviceException(CollectError):
 
 class ReplyRefused(CollectError):
     status = "bad_reply"
+
+
+class ReplyShort(ReplyRefused):
+    """A whole reply with less than was asked for: parts of the request may be answered."""
 
 
 class NotAsked(CollectError):

@@ -16,7 +16,7 @@ from collectors.modbus.connection import ReadOnlyConnection
 from collectors.modbus.numbers import Decoder, Number, decode
 from collectors.modbus.plan import Request, poll_plan, split
 from collectors.modbus.values import Span, modbus_connection
-from config.errors import CollectError, ConnectFailed, DeviceException, ReplyTimeout
+from config.errors import CollectError, ConnectFailed, DeviceException, ReplyShort, ReplyTimeout
 from config.site import Site
 
 ILLEGAL_ADDRESS = 2
@@ -123,7 +123,9 @@ class ModbusLine:
         return isinstance(error, ReplyTimeout | ConnectFailed)
 
     def is_refused_whole(self, error: CollectError) -> bool:
-        return isinstance(error, DeviceException) and error.code == ILLEGAL_ADDRESS
+        if isinstance(error, DeviceException):
+            return error.code == ILLEGAL_ADDRESS
+        return isinstance(error, ReplyShort)
 
     def split(self, question: Request) -> tuple[Request, Request] | None:
         return split(question)

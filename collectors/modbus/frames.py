@@ -17,7 +17,7 @@ from typing import Protocol
 from pymodbus.framer.rtu import FramerRTU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
-from config.errors import CollectError, DeviceException, ReplyRefused
+from config.errors import CollectError, DeviceException, ReplyRefused, ReplyShort
 
 _READS: dict[int, type[ReadHoldingRegistersRequest]] = {
     3: ReadHoldingRegistersRequest,
@@ -90,8 +90,10 @@ def _registers(asked: bytes, reply: bytes) -> bytes:
         raise ReplyRefused(f"a reply of function {function} to function {wanted}")
     data_bytes = 2 * int.from_bytes(asked[3:5], "big")
     if len(reply) != data_bytes + 2 or reply[1] != data_bytes:
-        counts = reply[1] if len(reply) > 1 else "nothing"
-        raise ReplyRefused(
+        counts = reply[1] if len(reply) > 1 else 0
+        # Some devices give what they have where they should say that an address is wrong.
+        is_whole = len(reply) in (1, counts + 2) and counts < data_bytes
+        raise (ReplyShort if is_whole else ReplyRefused)(
             f"a reply of {len(reply) - 2} bytes that counts {counts}, instead of {data_bytes}"
         )
     return reply[2:]

@@ -515,6 +515,25 @@ def test_a_register_that_does_not_exist_costs_only_its_own_value(tmp_path: Path)
     asyncio.run(scenario())
 
 
+def test_a_device_that_answers_short_is_read_around(tmp_path: Path) -> None:
+    """It should say that the address is wrong, and gives the registers that it has instead."""
+
+    def answer(asked: Asked) -> Answer:
+        return asked.reply([address for address in asked.addresses if address < 5])
+
+    async def scenario() -> None:
+        meters = {f"m{address}": {"register": address} for address in range(8)}
+        bench = Bench(tmp_path, answer, meters)
+        async with bench.server, running(bench.collector):
+            for number in range(3):
+                found = await bench.tick(number, 8)
+                good = {r.meter_id: r.value for r in found if r.status == "good"}
+                assert good == {f"m{address}": address for address in range(5)}
+                assert {r.status for r in found if r.meter_id not in good} == {"bad_reply"}
+
+    asyncio.run(scenario())
+
+
 def test_a_map_that_is_wrong_throughout_is_not_asked_in_pieces_for_ever(tmp_path: Path) -> None:
     async def scenario() -> None:
         meters = {f"m{address}": {"register": address} for address in range(4)}

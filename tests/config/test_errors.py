@@ -9,7 +9,7 @@ import pytest
 from config import errors
 from config.errors import CollectError, ConfigError, DeviceException, KgceError
 
-_ENDINGS = "Error|Failed|Timeout|Exception|Refused|Busy|Asked"
+_ENDINGS = "Error|Failed|Timeout|Exception|Refused|Busy|Asked|Short"
 DRAWN = re.findall(rf"(?:├─|└─)?\s*(\w+(?:{_ENDINGS})) ", errors.__doc__ or "")
 
 
