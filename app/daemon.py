@@ -43,6 +43,8 @@ from app.scheduled import JobState, Scheduled, intervals_s
 from app.sites import load_site
 from collectors.base import Clock, Collector, Sink
 from collectors.connections import make_collector
+from collectors.lines.device_clocks import MOST_OFFSET_S
+from collectors.stats import Stats
 from config.connections import POLLED, Folder
 from config.errors import KgceError, StorageBusy, StorageError
 from config.site import Site
@@ -196,6 +198,12 @@ class Daemon:
             "queued": running.writer.queued,
             "spool_trouble": running.writer.trouble,
             "connections": [asdict(collector.health) for collector in self.collectors],
+            "clock_offset_s": {
+                meter_id: offset_s
+                for collector in self.collectors
+                for meter_id, offset_s in _clock_offsets(collector).items()
+                if abs(offset_s) > MOST_OFFSET_S
+            },
             "jobs": {name: asdict(job) for name, job in self.job_states.items()},
             "config_hash": self.site.config_hash,
             "config_trouble": self.reloads.trouble,
@@ -313,6 +321,12 @@ async def _told(spool: Spool, polled_s: dict[str, float]) -> None:
                 trouble = str(error)
                 log.error("the new schedule waits: %s", error)
             await asyncio.sleep(1.0)
+
+
+def _clock_offsets(collector: Collector) -> dict[str, float]:
+    """How far the clocks of a collector's devices run ahead, by meter id, in seconds."""
+    stats: Stats | None = getattr(collector, "stats", None)
+    return dict(stats.clock_offset_s) if stats is not None else {}
 
 
 def run_until_signal(site: Site, started: Callable[[], None] | None = None) -> Stopped:

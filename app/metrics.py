@@ -289,6 +289,16 @@ def _of_connections(collectors: Sequence[Collector]) -> Iterator[Metric]:
             if state in BREAKERS
         ),
     )
+    yield _gauge(
+        "device_clock_offset_seconds",
+        "How far the device's clock ran ahead of this machine's when it was last read.",
+        (*here, "meter"),
+        (
+            ((name, meter_id), offset_s)
+            for name, stats in found
+            for meter_id, offset_s in sorted(dict(stats.clock_offset_s).items())
+        ),
+    )
 
 
 def _stats(collector: Collector) -> Stats | None:

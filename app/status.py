@@ -118,6 +118,9 @@ def _daemon_lines(
         )
         if alive and one["state"] not in ("up", "starting"):
             trouble.append(f"connection {one['connection']} is {one['state']}: {one['detail']}")
+    for meter_id, offset_s in state.get("clock_offset_s", {}).items():
+        if alive:
+            trouble.append(f"meter {meter_id}: its clock is {offset_s:+.0f} s from this machine's")
     for name, job in state["jobs"].items():
         if job["trouble"]:
             trouble.append(f"{name}: {job['trouble']}")

@@ -266,6 +266,7 @@ def test_numbers_of_a_connection_stand_as_they_were_counted(tmp_path: Path) -> N
     stats.requests.update(good=7, exception_11=2)
     stats.breakers.update({"1": "closed", "2": "half_open", "3": "open"})
     stats.last_good_us["e-one"] = 1_500_000
+    stats.clock_offset_s["e-one"] = -90.5
     for duration_s in (0.001, 0.002, 0.3, 99.0):
         stats.latency.add(duration_s)
     collector.stats = stats  # type: ignore[attr-defined]
@@ -289,6 +290,7 @@ def test_numbers_of_a_connection_stand_as_they_were_counted(tmp_path: Path) -> N
     ):  # fmt: skip
         assert found[f"kgce_{name}", (here,)] == number
     assert found["kgce_meter_last_good_timestamp_seconds", (("meter", "e-one"),)] == 1.5
+    assert found["kgce_device_clock_offset_seconds", (here, ("meter", "e-one"))] == -90.5
 
 
 def test_the_page_on_operation_names_every_metric(tmp_path: Path) -> None:
