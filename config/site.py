@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from config.errors import ConfigError
 from config.models import Plant
 from config.register_map import Device
 from config.standards import Library
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,21 @@ class Site:
     @property
     def storage_path(self) -> Path:
         return self.folder / self.plant.storage.path
+
+    def connection(self, connection_id: str, name: str, kind: type[C]) -> C:
+        """The settings of a connection of the ``kind``; ``name`` is what it is called.
+
+        Raises ConfigError where it is none.
+        """
+        connections = self.plant.connections
+        connection = connections.get(connection_id)
+        if isinstance(connection, kind):
+            return connection
+        fitting = [other for other, one in connections.items() if isinstance(one, kind)]
+        raise ConfigError(
+            f"connection {connection_id!r} is no {name} connection",
+            allowed=", ".join(fitting) or "none is configured",
+        )
 
     def amount_unit(self, meter_id: str) -> str:
         """Unit of the meter's amounts: its energy's or its product's."""

@@ -89,16 +89,7 @@ class DataValue:
 
 def dlt645_connection(site: Site, connection_id: str) -> Dlt645:
     """The settings of a DL/T 645 connection. Raises ConfigError where it is none."""
-    connection = site.plant.connections.get(connection_id)
-    if not isinstance(connection, Dlt645):
-        raise ConfigError(
-            f"connection {connection_id!r} is no DL/T 645 connection",
-            allowed=", ".join(
-                name for name, one in site.plant.connections.items() if isinstance(one, Dlt645)
-            )
-            or "none is configured",
-        )
-    return connection
+    return site.connection(connection_id, "DL/T 645", Dlt645)
 
 
 def data_values(site: Site, connection_id: str) -> tuple[DataValue, ...]:

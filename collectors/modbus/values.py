@@ -10,7 +10,7 @@ from collectors.base import GOOD
 from collectors.lines.line import NOT_A_NUMBER, NOT_AVAILABLE, OUT_OF_RANGE
 from collectors.lines.scale import factor_and_divisor
 from collectors.modbus.numbers import Number, bits_of, decode
-from config.connections import Modbus
+from config.connections import Modbus, ModbusLine
 from config.devices import byte_order, place
 from config.errors import ConfigError, NotAsked
 from config.models import Meter
@@ -119,16 +119,9 @@ class RegisterValue:
 
 def modbus_connection(site: Site, connection_id: str) -> Modbus:
     """The settings of a Modbus connection. Raises ConfigError where it is none."""
-    connection = site.plant.connections.get(connection_id)
-    if not isinstance(connection, Modbus):
-        raise ConfigError(
-            f"connection {connection_id!r} is no Modbus connection",
-            allowed=", ".join(
-                name for name, one in site.plant.connections.items() if isinstance(one, Modbus)
-            )
-            or "none is configured",
-        )
-    return connection
+    settings = site.connection(connection_id, "Modbus", ModbusLine)
+    assert isinstance(settings, Modbus)  # there are no other lines
+    return settings
 
 
 def register_values(site: Site, connection_id: str) -> tuple[RegisterValue, ...]:

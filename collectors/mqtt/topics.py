@@ -111,16 +111,7 @@ class Topics:
 
 def mqtt_connection(site: Site, connection_id: str) -> Mqtt:
     """The settings of an MQTT connection. Raises ConfigError where it is none."""
-    connection = site.plant.connections.get(connection_id)
-    if not isinstance(connection, Mqtt):
-        raise ConfigError(
-            f"connection {connection_id!r} is no MQTT connection",
-            allowed=", ".join(
-                name for name, one in site.plant.connections.items() if isinstance(one, Mqtt)
-            )
-            or "none is configured",
-        )
-    return connection
+    return site.connection(connection_id, "MQTT", Mqtt)
 
 
 def topics(site: Site, connection_id: str) -> Topics:

@@ -29,16 +29,7 @@ from config.site import Site
 
 def opcua_connection(site: Site, connection_id: str) -> OpcUa:
     """The settings of an OPC UA connection. Raises ConfigError where it is none."""
-    connection = site.plant.connections.get(connection_id)
-    if not isinstance(connection, OpcUa):
-        raise ConfigError(
-            f"connection {connection_id!r} is no OPC UA connection",
-            allowed=", ".join(
-                name for name, one in site.plant.connections.items() if isinstance(one, OpcUa)
-            )
-            or "none is configured",
-        )
-    return connection
+    return site.connection(connection_id, "OPC UA", OpcUa)
 
 
 @dataclass
