@@ -195,7 +195,9 @@ class Poller(Generic[Q]):
                     await self._open(tick)
                 tick.asked = True
                 asked_s = time.monotonic()
-                content = await self._line.ask(question, unit.wait_s(self._free_s))
+                alone = all(one.is_suspect for one in self._units.values() if one is not unit)
+                wait_s = unit.wait_s(self._free_s, is_alone=alone)
+                content = await self._line.ask(question, wait_s)
                 latency_s = time.monotonic() - asked_s
             except CollectError as caught:
                 error = caught
@@ -225,9 +227,7 @@ class Poller(Generic[Q]):
         self._connection.refused()
 
     def _free_s(self) -> float:
-        """Time for which no unit that answers waits for the line, and at most the time-out."""
-        if all(unit.is_suspect for unit in self._units.values()):
-            return self._line.timeout_s
+        """Time until the next tick of any interval is due."""
         next_us = min(schedule.next_us for schedule in self._schedules)
         return (next_us - self._clock.now_us()) / 1e6 - _MARGIN_S
 

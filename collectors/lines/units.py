@@ -52,14 +52,18 @@ class Unit:
         """Whether it has been silent since its last reply, or has never been asked."""
         return self._silent_ticks > 0 or self._slowest_s is None
 
-    def wait_s(self, free_s: Callable[[], float]) -> float:
+    def wait_s(self, free_s: Callable[[], float], *, is_alone: bool = False) -> float:
         """How long to wait for the next reply, where a late one can be told from others.
 
-        ``free_s``: time for which nobody else wants the line.
+        ``free_s``: time until the line is wanted again. ``is_alone``: no other unit of the line
+        answers, so that waiting costs nobody but itself.
         """
-        if self._silent_ticks or self._slowest_s is None:
-            return min(max(SHORTEST_WAIT_S, free_s()), self._timeout_s)
-        return min(max(SHORTEST_WAIT_S, _MARGIN * self._slowest_s), self._timeout_s)
+        if self._slowest_s is None or self._silent_ticks:
+            wait_s = self._timeout_s if is_alone else free_s()
+        else:
+            usual_s = _MARGIN * self._slowest_s
+            wait_s = max(usual_s, free_s()) if is_alone else usual_s
+        return min(max(SHORTEST_WAIT_S, wait_s), self._timeout_s)
 
     def rests(self, now_us: int) -> bool:
         """Whether the unit is left alone for now. At the end of its rest one request is tried."""

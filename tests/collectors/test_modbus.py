@@ -389,8 +389,11 @@ def test_how_long_a_unit_is_waited_for_is_learned() -> None:
     assert unit.wait_s(free(9.0)) == 3.0
     assert unit.wait_s(free(0.5)) == 0.5
     assert unit.wait_s(free(-1.0)) == SHORTEST_WAIT_S
+    assert unit.wait_s(free(0.5), is_alone=True) == 3.0
     unit.answered(0.005)
     assert not unit.is_suspect
+    assert unit.wait_s(free(9.0), is_alone=True) == 3.0
+    assert unit.wait_s(free(0.9), is_alone=True) == 0.9
     assert unit.wait_s(free(9.0)) == SHORTEST_WAIT_S
     unit.answered(0.5)
     assert unit.wait_s(free(0.0)) == 2.0
