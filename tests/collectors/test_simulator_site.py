@@ -25,6 +25,7 @@ from collectors.simulator import (
 )
 from collectors.simulator.modbus_server import registers_of
 from collectors.simulator.plant import DAY_US, HOUR_US, encoding_of
+from config.devices import place
 from config.load import load
 from config.models import Meter
 from config.site import Site
@@ -77,7 +78,8 @@ class Question:
         layout, address, function = FORMATS[encoding.type], meter.register_address or 0, 3
         if meter.device is not None:
             device = site.devices[meter.device]
-            address, function = device.fields[meter.quantity_name].address, device.function
+            where = place(device, device.fields[meter.quantity_name])
+            address, function = where.address, where.function
         return cls(meter, function, address, layout, encoding.scale)
 
     async def ask(self, client: AsyncModbusTcpClient) -> float:
