@@ -96,8 +96,9 @@ def inside(*arguments: str | Path, env: Mapping[str, str] = NOTHING) -> Ended:
 
 
 def environment(more: Mapping[str, str] = NOTHING) -> dict[str, str]:
-    """This process's environment, in an English locale and without a plant."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("KGCE_", "LC_", "LANG"))}
+    """This process's environment, in an English locale, without a plant and a screen's size."""
+    others = ("KGCE_", "LC_", "LANG", "COLUMNS", "LINES")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
     return {**kept, "LANG": "C.UTF-8", **more}
 
 
