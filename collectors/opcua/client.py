@@ -54,6 +54,10 @@ class Answer:
     server_now_us: int | None
 
 
+CONNECT_TIMEOUTS = 10
+"""A session takes several answers, each within the time-out; and the question why there is none."""
+
+
 class ReadOnlyClient:
     """One session with a server. Errors are CollectErrors; ``lost`` is set when it is over,
     and ``why_lost`` says why."""
@@ -78,6 +82,15 @@ class ReadOnlyClient:
 
     async def connect(self) -> None:
         """Raises ConnectFailed, which says what a person can do."""
+        within_s = CONNECT_TIMEOUTS * self._settings.timeout_s
+        try:
+            async with asyncio.timeout(within_s):
+                await self._connect()
+        except TimeoutError:
+            peer = self._settings.peer
+            raise ConnectFailed(f"{peer}: no session in {within_s:g} s") from None
+
+    async def _connect(self) -> None:
         try:
             if self._certified is not None:
                 await self._secure(self._certified)
@@ -183,8 +196,8 @@ class ReadOnlyClient:
         publishing = transport.session._publish_task
         if publishing is not None:
             publishing.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await publishing
+            # Not awaited without end: a task of a library may not hear that it is cancelled.
+            await asyncio.wait({publishing}, timeout=self._settings.timeout_s)
 
     def _abort(self) -> None:
         protocol = self._client.uaclient.protocol

@@ -220,6 +220,7 @@ def test_messages_while_the_daemon_is_away(
     publisher.wait_until_acknowledged()
     with collecting(plant, tmp_path / "log") as daemon:
         until(lambda: good(plant, "m-number") == 2500, "the kept messages")
+        until(lambda: "not_running" in account(plant, "e-one")["reasons"], "the first poll again")
         assert daemon.stop() == 0
     assert numbers_in_lake(plant) == list(range(1, 2501))
     assert account(plant, "e-one")["reasons"]["not_running"] > 0

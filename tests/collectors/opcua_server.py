@@ -160,6 +160,7 @@ class Wire:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._listening is not None
+        self.holds_back = False  # a test that failed meanwhile shall end
         self._listening.close()
         self.cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
