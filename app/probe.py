@@ -15,8 +15,9 @@ from app.language import Lang
 from collectors.base import GOOD
 from collectors.modbus.connection import ReadOnlyConnection
 from collectors.modbus.frames import READ_FUNCTIONS
+from collectors.modbus.numbers import Number, decode
 from collectors.modbus.probe import ORDERS, Candidate, candidates, likely
-from collectors.modbus.values import RegisterValue, field_value, register_values, text_of
+from collectors.modbus.values import RegisterValue, Span, field_value, register_values, text_of
 from config.connections import Dlt645, Modbus, ModbusRtu, ModbusTcp, SerialPort
 from config.devices import read_device
 from config.errors import CollectError, ConfigError, InputError
@@ -122,7 +123,7 @@ def probe_registers(target: Target, *, again_s: float, lang: Lang) -> bool:
     console = Console(width=None if Console().is_terminal else 120, highlight=False)
     console.print(f"{target}")
     try:
-        first, later = asyncio.run(_read_twice(target, again_s))
+        first, later, scales = asyncio.run(_read_twice(target, again_s))
     except CollectError as error:
         console.print(f"[red]{error.status}[/]: {error}")
         return False
@@ -132,18 +133,26 @@ def probe_registers(target: Target, *, again_s: float, lang: Lang) -> bool:
     found = candidates(first, later, is_counter=target.is_counter)
     for table in _tables(found, target, lang):
         console.print(table)
-    return _verdict(console, found, target, first)
+    return _verdict(console, found, target, first, scales)
 
 
-async def _read_twice(target: Target, again_s: float) -> tuple[bytes, bytes | None]:
+async def _read_twice(
+    target: Target, again_s: float
+) -> tuple[bytes, bytes | None, dict[Span, Number | str]]:
+    """The registers, the same once more, and the numbers that the meter's scale is read from."""
     connection = ReadOnlyConnection(target.connection, target.folder)
     wanted = (target.unit_id, target.function, target.address, target.count)
+    scales: dict[Span, Number | str] = {}
     try:
-        first = await connection.read(*wanted)
-        if not again_s:
-            return first, None
-        await asyncio.sleep(again_s)
-        return first, await connection.read(*wanted)
+        first, later = await connection.read(*wanted), None
+        for scaler in target.configured.scale_from if target.configured is not None else ():
+            span = scaler.span
+            wire = await connection.read(span.unit_id, span.function, span.address, span.count)
+            scales[span] = decode(wire, span.type, span.order)
+        if again_s:
+            await asyncio.sleep(again_s)
+            later = await connection.read(*wanted)
+        return first, later, scales
     finally:
         connection.close()
 
@@ -184,7 +193,13 @@ def _cell(one: Candidate | None, target: Target, lang: Lang) -> str:
     return text if one.is_plausible else f"[dim]{text}[/]"
 
 
-def _verdict(console: Console, found: list[Candidate], target: Target, first: bytes) -> bool:
+def _verdict(
+    console: Console,
+    found: list[Candidate],
+    target: Target,
+    first: bytes,
+    scales: dict[Span, Number | str],
+) -> bool:
     if not any(first):
         console.print("all registers are 0: any type and order fits; try again when it has counted")
         return True
@@ -196,7 +211,7 @@ def _verdict(console: Console, found: list[Candidate], target: Target, first: by
                 continue
             console.print(f"{one.type}: of its byte orders only {one.order} is plausible")
         return bool(plausible)
-    value, status = target.configured.found(configured.number, {})
+    value, status = target.configured.found(configured.number, scales)
     name = f"{configured.type} {configured.order}, as configured"
     if configured.is_plausible and value is not None:
         console.print(f"{name}, is plausible: {value:,.9g} {target.unit} ({status})")
@@ -260,8 +275,6 @@ def _spans(device: Device, unit_id: int) -> Iterator[tuple[str, list[tuple[int, 
 
 
 def _shown_field(device: Device, name: str, unit_id: int, wires: list[bytes]) -> str:
-    from collectors.modbus.numbers import decode
-
     field = device.fields[name]
     if field.type == "string":
         return text_of(wires[0], field.order)

@@ -81,6 +81,32 @@ def test_a_meter_of_the_ledger_with_the_right_and_the_wrong_order(tmp_path: Path
     assert "f32 CDAB would be" in wrong.out
 
 
+def test_a_meter_whose_scale_is_in_another_register(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Answer:
+        return asked.reply([0xFFFE] if asked.address == 60 else [1, 57920])  # -2; 123456
+
+    async def scenario() -> Ended:
+        async with ScriptedServer(answer) as server:
+            plant = plant_with(tmp_path, server.port, "ABCD")
+            (tmp_path / "devices").mkdir()
+            (tmp_path / "devices" / "scaled.yaml").write_text(
+                "maker: A\nmodel: B\nsource: a test\nct_pt: none\nfields:\n"
+                "  total: {address: 10, type: u32, unit: kWh, kind: counter, "
+                "scale_from: [{address: 60}]}\n"
+            )
+            ledger = plant.parent / "meters.csv"
+            ledger.write_text(
+                "meter_id,name,node,energy,kind,unit,connection,device,quantity\n"
+                "e-one,One,works,electricity,counter,kWh,gateway,scaled,total\n"
+            )
+            options = ("probe", "e-one", "-p", str(plant), "--again", "0.1")
+            return await asyncio.to_thread(kgce, *options)
+
+    ended = asyncio.run(scenario())
+    assert ended.code == 0, ended.err
+    assert "u32 ABCD, as configured, is plausible: 1,234.56 kWh (good)" in ended.out
+
+
 def test_every_field_of_a_register_map(tmp_path: Path) -> None:
     ended, _ = probed(
         lambda asked: asked.reply([0x42F6, 0xE979][: asked.count] * (asked.count // 2)),
