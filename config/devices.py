@@ -53,7 +53,7 @@ def read_device(name: str, beside: Path | None = None) -> Device:
     near = difflib.get_close_matches(name, known_devices(), 1)
     raise ConfigError(
         f"unknown device {name!r}",
-        allowed=", ".join(known_devices()),
+        allowed=f"one of {len(known_devices())} models; `kgce devices` lists them",
         todo=f"did you mean {near[0]!r}?"
         if near
         else f"put the meter's register map into devices/{name}.yaml beside plant.yaml",
