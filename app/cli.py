@@ -124,7 +124,9 @@ def demo(
 @app.command("import")
 def import_(
     kind: Annotated[Kind, typer.Argument(help="What the files hold.")],
-    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="CSV, Excel (.xlsx) or Parquet files.")
+    ] = None,
     plant: PlantOption = DEFAULT_PLANT,
     mapping: Annotated[
         str | None, typer.Option(help="Mapping of plant.yaml; default: the one that fits the name.")
@@ -138,30 +140,52 @@ def import_(
     entered_by: Annotated[
         str | None, typer.Option("--by-whom", help="Who enters it; default the system user.")
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Sheet of a workbook; default the only one that is filled.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Why it corrects earlier entries; kept with each.")
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option(help="Ask this database once, instead of reading files.")
+    ] = None,
 ) -> None:
     """Take files of readings, production or statements into the lake, each once."""
     from app import jobs
-    from app.imports import import_file
+    from app.cli_entries import said_of
+    from app.imports import Imported, import_file
     from config.errors import KgceError
 
     site = site_of(plant)
     lake = jobs.open_lake(site)
+    if bool(files) == (connection is not None):
+        raise typer.BadParameter("give files, or --connection")
+
+    def taken_from(file: Path) -> Imported:
+        if connection is not None:
+            from app.databases import fetch_kind
+
+            return fetch_kind(
+                site, kind, connection, partial=partial, entered_by=entered_by, reason=reason
+            )
+        return import_file(
+            site, lake, kind, file, mapping=mapping, partial=partial, entered_by=entered_by,
+            sheet=sheet, reason=reason,
+        )  # fmt: skip
+
     refused = 0
     wrong: KgceError | None = None
+    files = files or [Path(f"sql:{connection}")]
     for file in files:
         try:
             with _progress(f"importing {file.name}"):
-                done = import_file(
-                    site, lake, kind, file, mapping=mapping, partial=partial, entered_by=entered_by
-                )
+                done = taken_from(file)
         except KgceError as error:
             wrong = error  # the figures still have to follow the files before it
             break
         refused += done.refused
-        say(
-            f"{file}: {done.taken} rows taken, {done.known} known already, {done.refused} refused"
-            + (f" (kept in {done.refused_file})" if done.refused_file else "")
-        )
+        for line in said_of(done):
+            say(line)
     if refresh_figures and (wrong is None or file is not files[0]):
         _refresh(site, force=False)
     if wrong is not None:
@@ -237,7 +261,8 @@ def show(
     """Show figures or the data behind them."""
     from app import jobs
     from app.output import emit
-    from app.show import SCREEN, for_screen, rows, time_bound
+    from app.show import SCREEN, for_screen, rows
+    from app.time_bounds import time_bound
     from config.tables import TABLES
 
     site = site_of(plant)
@@ -268,20 +293,38 @@ def show(
 @app.command()
 def status(
     plant: PlantOption = DEFAULT_PLANT,
+    by: Annotated[
+        Grain | None, typer.Option("--by", help="The account by day, month or year.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First day of the account, with --by.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Last day of the account, with --by.")
+    ] = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
     lang: LangOption = None,
 ) -> None:
     """Say how the collection does: connections, and expected = good + missing + dropped."""
     from app import jobs
+    from app.losses import LOSS_SCREEN, period_losses
     from app.output import emit
     from app.status import status as state_of
+    from config.loss_table import LOSSES
 
     site = site_of(plant)
-    state = state_of(site, jobs.open_lake(site))
+    lake, zone = jobs.open_lake(site), site.plant.plant.zone
+    account = None
+    if by is not None or start is not None or end is not None:
+        account = period_losses(site, lake, by.value if by else "day", start, end)
+    state = state_of(site, lake)
     for line in state.lines:
         say(line)
-    emit(state.accounts, form, output, lang=lang_of(lang), zone=site.plant.plant.zone)
+    if account is None:
+        emit(state.accounts, form, output, lang=lang_of(lang), zone=zone)
+    else:
+        emit(account, form, output, lang=lang_of(lang), table=LOSSES, columns=LOSS_SCREEN)
     for line in state.trouble:
         say(f"! {line}")
     raise typer.Exit(1 if state.trouble else 0)
@@ -330,7 +373,7 @@ class _progress:
 
 
 # Registers its commands, behind those above.
-from app import cli_meters  # noqa: E402, F401
+from app import cli_care, cli_entries, cli_meters  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

@@ -15,20 +15,19 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from app import jobs
 from app.clock_steps import ClockSteps
 from app.collection import Collection, ended, endless
 from app.folders import FolderCollector
-from app.late import LateSink, gap_us
+from app.late import late_after_s
 from app.politely import politely
 from app.reload import (
     LOOK_S,
@@ -41,11 +40,11 @@ from app.reload import (
 )
 from app.scheduled import JobState, Scheduled, intervals_s
 from app.sites import load_site
-from collectors.base import Clock, Collector, Sink
-from collectors.connections import make_collector
+from collectors.base import Clock, Collector
+from collectors.connections import describe, make_collector
 from collectors.lines.device_clocks import MOST_OFFSET_S
 from collectors.stats import Stats
-from config.connections import POLLED, Folder
+from config.connections import Folder, SqlDatabase
 from config.errors import KgceError, StorageBusy, StorageError
 from config.site import Site
 from config.tables import TABLES
@@ -97,7 +96,7 @@ class Daemon:
     configured poll intervals (the demo reads 60 days on a fast clock).
 
     ``look_now`` makes it read its configuration again. What may be looked at from any thread:
-    ``site``, ``collectors``, ``job_states``, ``late``, ``clock_steps``, ``reloads``.
+    ``site``, ``collectors``, ``job_states``, ``clock_steps``, ``reloads``.
     """
 
     site: Site
@@ -105,7 +104,6 @@ class Daemon:
     interval_s: float | None = None
     clock_steps: ClockSteps = field(default_factory=ClockSteps)
     job_states: dict[str, JobState] = field(default_factory=dict)
-    late: Counter[str] = field(default_factory=Counter)
     reloads: Reloads = field(default_factory=Reloads)
     look_now: asyncio.Event = field(default_factory=asyncio.Event)
     since_us: int = field(default_factory=lambda: time.time_ns() // 1000)
@@ -149,25 +147,35 @@ class Daemon:
         return Stopped(spool.waiting(), lost, self.job_states["flush"].trouble or writer.trouble)
 
     def _make(self, writer: SpoolWriter, site: Site, name: str) -> Collector:
-        sink: Sink = writer
         if isinstance(site.plant.connections[name], Folder):
             return FolderCollector(lambda: self.site, name)
-        if not isinstance(site.plant.connections[name], POLLED):  # a poll is never late
-            sink = LateSink(writer, gap_us(site, name), self.late)
+        if isinstance(site.plant.connections[name], SqlDatabase):
+            describe(site, name)  # whether it can be asked at all
+            from app.databases import SqlCollector
+
+            return SqlCollector(lambda: self.site, name)
         # By its name, so that a connection that comes or goes moves no other.
         stagger_ratio = crc32(name.encode()) / 2**32 if self.clock is None else 0.0
-        return make_collector(site, name, sink, self.clock, self.interval_s, stagger_ratio)
+        return make_collector(site, name, writer, self.clock, self.interval_s, stagger_ratio)
 
     @contextmanager
     def _spool(self) -> Iterator[Spool]:
         spool = jobs.open_spool(self.site)
         if spool.damage is not None:
             log.warning("%s", spool.damage)
-        spool.schedule(polled_intervals_s(self.site, self.interval_s))
+        spool.schedule(**self._schedule(self.site))
         try:
             yield spool
         finally:
             spool.close()
+
+    def _schedule(self, site: Site) -> dict[str, Any]:
+        """What the spool must know to count what is expected, and late, by the plant's days."""
+        return {
+            "intervals_s": polled_intervals_s(site, self.interval_s),
+            "late_after_s": late_after_s(site),
+            "zone": str(site.plant.plant.zone),
+        }
 
     def _scheduled(self, running: _Running) -> Scheduled:
         work: dict[str, Callable[[], object]] = {
@@ -258,11 +266,11 @@ class Daemon:
         """Put the new configuration in the place of the old. Ticks meanwhile are not_running."""
         old, spool = self.site, running.spool
         await self._collection.stop((*new.swap.stopped, *new.swap.restarted))
-        polled_s = polled_intervals_s(new.site, self.interval_s)
-        if polled_s != polled_intervals_s(old, self.interval_s):
+        schedule = self._schedule(new.site)
+        if schedule != self._schedule(old):
             # Readings of the old ticks belong to the old schedule.
             await _on_disk(running.writer)
-            await _told(spool, polled_s)
+            await _told(spool, schedule)
         self.site, self._made_from = new.site, new.made_from
         self._collection.start(new.collectors)
         jobs.set_limits(spool, new.site)
@@ -310,12 +318,12 @@ async def _on_disk(writer: SpoolWriter) -> None:
             await there.wait()
 
 
-async def _told(spool: Spool, polled_s: dict[str, float]) -> None:
+async def _told(spool: Spool, schedule: dict[str, Any]) -> None:
     """Tell the spool the new schedule. While it cannot be written nothing can be collected."""
     trouble = None
     while True:
         try:
-            return await asyncio.to_thread(spool.schedule, polled_s)
+            return await asyncio.to_thread(partial(spool.schedule, **schedule))
         except StorageError as error:
             if str(error) != trouble:
                 trouble = str(error)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatch
 from getpass import getuser
 from pathlib import Path
@@ -12,13 +13,16 @@ from pathlib import Path
 import polars as pl
 
 from app import jobs
+from app.entries import Judged, Rules, entry_text, judge
 from app.options import Kind
 from collectors.files import (
-    REFUSED_SCHEMA,
     ReadFile,
+    production_of,
     read_production,
     read_readings,
     read_statements,
+    statements_of,
+    table_of,
 )
 from config.errors import InputError, StorageError
 from config.models import ImportMapping
@@ -35,13 +39,19 @@ TABLE_OF: dict[Kind, Table] = {
 
 @dataclass(frozen=True)
 class Imported:
-    """Rows of one file: taken into the lake, there already, and refused (kept in a file)."""
+    """Rows of one file: taken into the lake, there already, and refused (kept in a file).
+
+    ``corrected``: of those taken, what each changes of an earlier entry; ``notes``: what was done
+    with lines, such as a conversion of their unit.
+    """
 
     file: Path
     taken: int
     known: int
     refused: int
     refused_file: Path | None
+    corrected: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def import_file(
@@ -53,43 +63,135 @@ def import_file(
     mapping: str | None = None,
     partial: bool = False,
     entered_by: str | None = None,
+    sheet: str | None = None,
+    reason: str | None = None,
+    now: datetime | None = None,
 ) -> Imported:
     """Take one file into the lake. The same file again changes nothing.
+
+    ``sheet``: which one of a workbook. ``reason``: why it corrects earlier entries; without one
+    the file itself is the reason. ``now``: default the machine's time.
 
     Raises InputError where rows are refused, unless ``partial``; then nothing of the file is
     taken. Refused rows are written, with line and reason, beside the lake.
     """
-    read = _read(site, kind, file, mapping, entered_by or _user())
+    who = entered_by or user()
+    if kind is Kind.readings:
+        chosen = _mapping(site, file, mapping)
+        read = read_readings(file, chosen, site, now=now, sheet=sheet)
+    else:
+        read_entries = read_statements if kind is Kind.statements else read_production
+        read = read_entries(file, site, who, now=now, sheet=sheet)
     table = TABLE_OF[kind]
+    name = f"import:{kind.value}:{read.digest}:{site.id}"
     with lake.lock(jobs.LOCK_TIMEOUT_S):
-        rows, refused = _acceptable(site, lake, table, read)
-        kept_in = _keep_refused(site, file, read.digest, refused)
-        if len(refused) and not partial:
-            first = refused.row(0, named=True)
-            raise InputError(
-                f"{file}:{first['line']}: {first['reason']}"
-                + (f" (and {len(refused) - 1} more rows)" if len(refused) > 1 else ""),
-                data=f"0 rows taken, {len(refused)} of {len(refused) + len(rows)} refused: "
-                f"{kept_in}",
-                todo="correct the file, or take the good rows alone with --partial",
-            )
-        taken = _take(site, lake, table, rows, f"import:{kind.value}:{read.digest}:{site.id}")
-    return Imported(file, taken, len(rows) - taken, len(refused), kept_in)
+        seen = lake.transaction_version(table, name) is not None
+        rules = Rules(reason=reason, or_else=f"{file.name} says otherwise", seen=seen)
+        return take(
+            site,
+            lake,
+            table,
+            read,
+            file,
+            rules,
+            partial=partial,
+            kept_as=f"{file.stem}-{read.digest[:8]}",
+            transaction=None if seen else (name, 1),
+        )
 
 
-def _user() -> str:
+def take(
+    site: Site,
+    lake: Lake,
+    table: Table,
+    read: ReadFile,
+    file: Path,
+    rules: Rules,
+    *,
+    partial: bool,
+    kept_as: str,
+    transaction: tuple[str, int] | None = None,
+) -> Imported:
+    """Take what was read of ``file`` into the lake, whose lock is held. Raises InputError.
+
+    ``kept_as``: name of the file of refused rows. ``transaction``: see `Lake.append`.
+    """
+    if table is READINGS:
+        new = _unknown_readings(site, lake, read.rows)
+        judged = Judged(new, len(read.rows) - len(new), read.refused)
+    else:
+        judged = judge(site, lake, table, read, rules)
+    rows, refused = judged.rows, judged.refused
+    kept_in = _keep_refused(site, kept_as, refused)
+    if len(refused) and not partial:
+        first = refused.row(0, named=True)
+        good = len(rows) + judged.known
+        raise InputError(
+            f"{read.place(file, first['line'])}: {first['reason']}"
+            + (f" (and {len(refused) - 1} more rows)" if len(refused) > 1 else ""),
+            data=f"0 rows taken, {len(refused)} of {len(refused) + good} refused: {kept_in}",
+            todo="correct the file, or take the good rows alone with --partial",
+        )
+    if len(rows):
+        lake.append(table, rows, app=transaction)
+    return Imported(
+        file,
+        len(rows),
+        judged.known,
+        len(refused),
+        kept_in,
+        tuple(judged.corrected),
+        read.notes,
+    )
+
+
+@dataclass(frozen=True)
+class Entered:
+    """What one typed entry did: ``lines`` for the person; whether anything was ``stored``."""
+
+    lines: tuple[str, ...]
+    stored: bool
+
+
+def enter(
+    site: Site,
+    kind: Kind,
+    cells: Mapping[str, str | None],
+    *,
+    reason: str | None = None,
+    entered_by: str | None = None,
+    now: datetime | None = None,
+) -> Entered:
+    """Take one entry that a person typed: ``cells`` by the names of a file's columns.
+
+    For the time of an earlier entry it is a correction, which needs a ``reason``. Raises
+    InputError where it is refused; nothing is stored then.
+    """
+    who = entered_by or user()
+    typed = table_of([cells], list(cells), "")
+    entries_of = statements_of if kind is Kind.statements else production_of
+    read = entries_of(typed, site, "typed", who, now=now)
+    table, lake = TABLE_OF[kind], jobs.open_lake(site)
+    with lake.lock(jobs.LOCK_TIMEOUT_S):
+        judged = judge(site, lake, table, read, Rules(reason=reason))
+        if len(judged.refused):
+            raise InputError(judged.refused["reason"][0], data="nothing was entered")
+        if len(judged.rows):
+            lake.append(table, judged.rows)
+    notes = [note.partition(": ")[2] for note in read.notes]
+    if judged.rows.is_empty():
+        return Entered((*notes, "known already: it was entered before, and changes nothing"), False)
+    told = entry_text(site, table, judged.rows.row(0, named=True))
+    changes = [f"corrected: {change}" for change in judged.corrected]
+    return Entered((*notes, *changes, *told), True)
+
+
+def user() -> str:
+    """The account that kgce runs under."""
     try:
         return getuser()
     except (KeyError, OSError):  # an account without a name, as in containers
         return f"uid {os.getuid()}"
-
-
-def _read(site: Site, kind: Kind, file: Path, mapping: str | None, entered_by: str) -> ReadFile:
-    if kind is Kind.readings:
-        return read_readings(file, _mapping(site, file, mapping), site)
-    if kind is Kind.statements:
-        return read_statements(file, site, entered_by)
-    return read_production(file, site, entered_by)
 
 
 def _mapping(site: Site, file: Path, name: str | None) -> ImportMapping:
@@ -111,57 +213,10 @@ def _mapping(site: Site, file: Path, name: str | None) -> ImportMapping:
     return fitting[0]
 
 
-def _acceptable(
-    site: Site, lake: Lake, table: Table, read: ReadFile
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The file's rows that may go into the lake, and the refused ones in order of their lines."""
-    if table is READINGS:
-        return read.rows, read.refused
-    entries = pl.concat([read.rows, read.origin], how="horizontal")
-    refused = _overlapping(site, lake, table, entries)
-    if table is OUTPUTS:
-        refused = pl.concat([_metered(site, entries), refused]).unique("line", keep="first")
-    accepted = entries.join(refused, on="line", how="anti", maintain_order="left")
-    return accepted.select(table.names), pl.concat([read.refused, refused]).sort("line")
-
-
-def _metered(site: Site, entries: pl.DataFrame) -> pl.DataFrame:
-    """Entries of products whose output meters say: they would count twice."""
-    metered = jobs.output_meters(site)
-    reason = pl.format("the output of {} is metered, and would count twice", "product_id")
-    return _refused(
-        entries.filter(pl.col("product_id").is_in(list(metered.values()))), reason=reason
-    )
-
-
-def _overlapping(site: Site, lake: Lake, table: Table, entries: pl.DataFrame) -> pl.DataFrame:
-    """Entries that overlap another span in the lake; the very same span corrects it."""
-    subject = table.key[1]
-    there = lake.scan(table, site.id).select(subject, "start_utc", "end_utc", "source").collect()
-    start, end = pl.col("start_utc"), pl.col("end_utc")
-    other_start, other_end = pl.col("start_utc_there"), pl.col("end_utc_there")
-    clash = entries.join(there, on=subject, suffix="_there").filter(
-        (start < other_end) & (end > other_start) & ((start != other_start) | (end != other_end))
-    )
-    reason = pl.format(
-        "the span overlaps one of {} entered before: {} to {} (UTC, from {})",
-        subject,
-        other_start.dt.strftime("%Y-%m-%d %H:%M"),
-        other_end.dt.strftime("%Y-%m-%d %H:%M"),
-        "source_there",
-    )
-    first = clash.sort("line", "start_utc_there").unique("line", keep="first")
-    return _refused(first, reason=reason)
-
-
-def _refused(entries: pl.DataFrame, reason: pl.Expr) -> pl.DataFrame:
-    return entries.select("line", "text", reason=reason).select(REFUSED_SCHEMA.names())
-
-
-def _keep_refused(site: Site, file: Path, digest: str, refused: pl.DataFrame) -> Path | None:
+def _keep_refused(site: Site, kept_as: str, refused: pl.DataFrame) -> Path | None:
     if refused.is_empty():
         return None
-    kept = jobs.storage_folder(site, "refused") / f"{file.stem}-{digest[:8]}.csv"
+    kept = jobs.storage_folder(site, "refused") / f"{kept_as}.csv"
     try:
         kept.write_text(refused.write_csv(include_bom=True), encoding="utf-8")
     except OSError as error:
@@ -173,34 +228,11 @@ def _keep_refused(site: Site, file: Path, digest: str, refused: pl.DataFrame) ->
     return kept
 
 
-def _take(site: Site, lake: Lake, table: Table, rows: pl.DataFrame, name: str) -> int:
-    """Append what the lake does not have; the number of rows. ``name`` identifies the file."""
-    seen = lake.transaction_version(table, name) is not None
-    new = _unknown_rows(site, lake, table, rows, seen=seen)
-    if len(new):
-        lake.append(table, new, app=None if seen else (name, 1))
-    return len(new)
-
-
-def _unknown_rows(
-    site: Site, lake: Lake, table: Table, rows: pl.DataFrame, *, seen: bool
-) -> pl.DataFrame:
-    """Rows that the lake does not have: another key, or another content under the same key.
-
-    Of entries those in force are compared, so that an earlier amount can be entered again. A file
-    that was seen before is no new entry: all that were ever made are compared.
-    """
+def _unknown_readings(site: Site, lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
+    """Readings that the lake does not have: of another time, or another value of the same."""
     if rows.is_empty():
         return rows
-    same = {
-        READINGS: (*READINGS.key, "value", "status"),
-        OUTPUTS: (*OUTPUTS.key, "qualified_quantity", "output_value_cny"),
-        STATEMENTS: (*STATEMENTS.key, *(c.name for c in STATEMENTS.columns if c.type == "float")),
-    }[table]
-    first, last = rows.select(
-        first=pl.col(table.time_column).min(), last=pl.col(table.time_column).max()
-    ).row(0)
-    there = lake.scan(table, site.id, from_utc=first, to_utc=last + timedelta(microseconds=1))
-    if table is not READINGS and not seen:
-        there = there.sort("entered_utc").unique(table.key, keep="last")
+    same = (*READINGS.key, "value", "status")
+    first, last = rows.select(first=pl.col("time_utc").min(), last=pl.col("time_utc").max()).row(0)
+    there = lake.scan(READINGS, site.id, from_utc=first, to_utc=last + timedelta(microseconds=1))
     return rows.lazy().join(there.select(same), on=same, how="anti", nulls_equal=True).collect()

@@ -11,44 +11,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import polars as pl
-
+from app.calendar import data_span
+from app.figures import Figures, by_meter, figures_of, output_meters, outputs_of
+from app.measuring import remeasure
+from app.news import SOURCES, News, everything, joined, news_of
+from app.progress import Progress, read_progress
+from app.publishing import PUBLISHED, compute, put, sum_meters, targets
+from app.revising import Entry, closed_periods
 from config.errors import StorageError
 from config.site import Site
-from config.tables import (
-    CONSUMPTION,
-    FINDINGS,
-    GAPS,
-    INDICATORS,
-    INTERVALS,
-    OUTPUTS,
-    READINGS,
-    STATEMENTS,
-    Table,
-)
-from indicators.coal import add_coal
-from indicators.products import product_indicators
-from pipeline.measure import measure
-from pipeline.periods import PERIOD_SCHEMA, By, periods
-from pipeline.rollup import judged, meter_periods, node_consumption, product_output
-from pipeline.rules import GRID_US, rules_of
-from pipeline.tree import weights
+from config.tables import Table
+from pipeline.periods import By
+from pipeline.rules import rules_of
 from storage.compaction import Compacted
 from storage.flush import Flushed, flush
 from storage.lake import Lake
 from storage.spool import Spool
 
+__all__ = ["PUBLISHED", "SOURCES", "Figures", "data_span", "output_meters"]
+
 FLUSH_ROWS = 200_000
 LOCK_TIMEOUT_S = 60.0
-CLOCK_AHEAD = timedelta(hours=1)
-PUBLISHED: tuple[By, ...] = ("day", "month", "year")
-SOURCES = (READINGS, OUTPUTS, STATEMENTS)
+PROGRESS = "progress.parquet"
+LATER = "readings, entries or corrections that came later"
+CONFIGURED = "the configuration, the standards data or the program changed"
 
 
 def storage_folder(site: Site, name: str = "") -> Path:
@@ -98,70 +89,76 @@ def compact_lake(lake: Lake, tables: Iterable[Table]) -> list[Compacted]:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Consumption and indicators of one kind of period, in the schemas of their tables."""
-
-    consumption: pl.DataFrame
-    indicators: pl.DataFrame
-
-
-@dataclass(frozen=True)
 class Refreshed:
-    """What a refresh did: rows in each table, and whether any figure changed."""
+    """What a refresh did: rows that differ from before, by table."""
 
     rows: dict[str, int]
-    changed: tuple[str, ...]
     skipped: bool = False
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Names of the tables in which something differs."""
+        return tuple(name for name, rows in self.rows.items() if rows)
 
 
 def refresh(site: Site, lake: Lake, *, force: bool = False) -> Refreshed:
-    """Readings, outputs and statements of the lake to published figures.
+    """Readings, outputs, statements and corrections of the lake to published figures.
 
-    Does nothing where neither they nor the configuration changed since the last refresh; ``force``
-    computes all the same. Twice in a row, nothing changes.
+    Only what depends on rows that came since the last refresh is computed; everything where the
+    configuration changed, or with ``force``. Either way the figures are the same to the last bit.
+    Twice in a row, nothing changes.
     """
     with lake.lock(LOCK_TIMEOUT_S):
-        origin = provenance(site, lake)
-        done = site.storage_path / "refreshed.json"
-        if not force and done.is_file() and done.read_text(encoding="utf-8") == origin:
-            return Refreshed({}, (), skipped=True)
-        measured = measure(
-            lake.scan(READINGS, site.id),
-            lake.scan(STATEMENTS, site.id),
-            rules_of(site),
-            plant_id=site.id,
-            window_us=round(site.plant.quality.dip_window_h * 3600e6),
-        )
-        made: dict[Table, pl.DataFrame] = {
-            INTERVALS: measured.intervals,
-            GAPS: measured.gaps,
-            FINDINGS: measured.findings,
-        }
-        # Written first: the figures below read what everybody else will read.
-        changed = [t.name for t, frame in made.items() if lake.replace(t, site.id, frame)]
-        every = [figures(site, lake, by, origin=origin) for by in PUBLISHED]
-        made[CONSUMPTION] = pl.concat([one.consumption for one in every])
-        made[INDICATORS] = pl.concat([one.indicators for one in every])
-        for table in (CONSUMPTION, INDICATORS):
-            if lake.replace(table, site.id, made[table]):
-                changed.append(table.name)
-        with suppress(OSError):  # it only saves the next refresh its work
-            done.write_text(origin, encoding="utf-8")
-    return Refreshed({table.name: len(frame) for table, frame in made.items()}, tuple(changed))
+        file = storage_folder(site) / PROGRESS
+        progress = None if force else read_progress(file, origin(site))
+        news = None if progress is None else news_of(site, lake, progress)
+        if progress is not None and news is not None:
+            if not news.nothing:
+                rows = _advance(site, lake, progress, news, every=False)
+            elif news.versions == progress.versions:
+                return Refreshed({}, skipped=True)
+            else:
+                rows = {}
+        else:
+            progress, news = Progress(origin(site)), everything(site, lake)
+            rows = _advance(site, lake, progress, news, every=True)
+        progress.versions = news.versions
+        progress.save(file)
+    return Refreshed(rows, skipped=news.nothing)
+
+
+def _advance(
+    site: Site, lake: Lake, progress: Progress, news: News, *, every: bool
+) -> dict[str, int]:
+    """Bring the tables up to the news; rows that differ, by table."""
+    rules = rules_of(site)
+    measured = remeasure(site, lake, progress, news.touched, rules)
+    before, progress.span = progress.span, joined(progress.span, news.span)
+    todo = targets(site, before, progress.span, measured.changes, news.entered, every=every)
+    summed = sum_meters(site, lake, progress, todo, rules, every=every)
+    made = compute(site, lake, todo, rules, provenance(site, lake))
+    kind, reason = ("configuration", CONFIGURED) if every else ("data", LATER)
+    entry = Entry(kind, reason, "kgce", datetime.now(UTC))
+    closed = closed_periods(lake, site.id)
+    published = put(site, lake, todo, made, entry, every=every, closed=closed)
+    return {**measured.rows, "meter_periods": summed, **published}
+
+
+def origin(site: Site) -> str:
+    """JSON that says which configuration, standards data and program figures are made by."""
+    made_by = {
+        "config": site.config_hash,
+        "standards": site.library.version,
+        "kgce": version("kgce"),
+    }
+    return json.dumps(made_by, sort_keys=True)
 
 
 def provenance(site: Site, lake: Lake) -> str:
     """JSON that says what figures are made from: table versions, hashes, the program's version."""
     versions = lake.versions()
-    return json.dumps(
-        {
-            "tables": {t.name: versions[t.name] for t in SOURCES if t.name in versions},
-            "config": site.config_hash,
-            "standards": site.library.version,
-            "kgce": version("kgce"),
-        },
-        sort_keys=True,
-    )
+    tables = {t.name: versions[t.name] for t in SOURCES if t.name in versions}
+    return json.dumps({"tables": tables, **json.loads(origin(site))}, sort_keys=True)
 
 
 def figures(
@@ -172,101 +169,22 @@ def figures(
     start: datetime | None = None,
     end: datetime | None = None,
     required_coverage_ratio: float | None = None,
-    origin: str | None = None,
 ) -> Figures:
-    """Consumption and indicators by 15min, hour, day, month or year.
+    """Consumption and indicators by 15min, hour, day, month or year, from the intervals.
 
     ``start`` and ``end`` (aware) default to the time that has data. Periods that reach past the
     data are clipped to it and ``partial``. ``required_coverage_ratio`` goes before the
     configuration's.
     """
-    rules = rules_of(site)
-    required = required_coverage_ratio
-    if required is None:
-        required = site.plant.quality.required_coverage_ratio
-    calendar = _calendar(site, lake, by, start, end)
-    by_meter = meter_periods(
-        lake.scan(INTERVALS, site.id), lake.scan(GAPS, site.id), calendar, rules
+    progress = read_progress(storage_folder(site) / PROGRESS, origin(site))
+    backwards = progress.known.backwards if progress is not None else frozenset[str]()
+    span = data_span(site, lake)
+    amounts, periods = by_meter(site, lake, span, by, backwards, start=start, end=end)
+    return figures_of(
+        site,
+        amounts,
+        outputs_of(site, lake, periods),
+        periods,
+        provenance=provenance(site, lake),
+        required_coverage_ratio=required_coverage_ratio,
     )
-    nodes = node_consumption(by_meter, weights(site.plant.nodes, site.plant.meters))
-    consumption = add_coal(
-        judged(nodes, required).with_columns(plant_id=pl.lit(site.id)), site.library
-    ).select(CONSUMPTION.names)
-    product_of = pl.DataFrame(
-        list(output_meters(site).items()),
-        schema={"meter_id": pl.String, "product_id": pl.String},
-        orient="row",
-    )
-    output = product_output(by_meter, product_of, lake.scan(OUTPUTS, site.id), calendar)
-    outputs = (
-        judged(output.rename({"quantity": "amount"}), required)
-        .rename({"amount": "quantity"})
-        .with_columns(plant_id=pl.lit(site.id))
-    )
-    indicators = product_indicators(
-        consumption, outputs, site, provenance=origin or provenance(site, lake)
-    )
-    return Figures(
-        consumption.cast(CONSUMPTION.polars_schema()).sort("node_id", "energy_code", "start_utc"),
-        indicators.select(INDICATORS.names).sort("subject", "indicator", "norm", "start_utc"),
-    )
-
-
-def output_meters(site: Site) -> dict[str, str]:
-    """The product of each meter that is read and counts as its output.
-
-    A meter of the ledger without a connection is not read: its product's output is imported.
-    """
-    return {
-        meter_id: meter.product
-        for meter_id, meter in site.plant.meters.items()
-        if meter.product is not None and meter.role == "output" and meter.connection is not None
-    }
-
-
-def _calendar(
-    site: Site, lake: Lake, by: By, start: datetime | None, end: datetime | None
-) -> pl.DataFrame:
-    """The periods to compute: those asked for, inside the time that has data."""
-    info = site.plant.plant
-    known = data_span(site, lake)
-    if known is None:
-        return PERIOD_SCHEMA.to_frame()
-    first, last = known
-    if info.metering_since is not None:
-        first = datetime.combine(info.metering_since, time(0), info.zone).astimezone(UTC)
-    elif not start:
-        # Without a stated first day, the time before the first reading is missing, not absent.
-        around = periods(by, first, first + timedelta(seconds=1), info.zone, info.month_end_day)
-        reach = periods(
-            by,
-            first - timedelta(days=400),
-            first + timedelta(days=400),
-            info.zone,
-            info.month_end_day,
-        ).filter(pl.col("period") == around["period"][0])
-        first = reach["start_utc"][0]
-    span = max(start or first, first), min(end or last, last)
-    return periods(by, *span, info.zone, info.month_end_day)
-
-
-def data_span(site: Site, lake: Lake) -> tuple[datetime, datetime] | None:
-    """First time with data, and the last grid boundary up to which the plant was read.
-
-    None where there is no data. Statements count where there are no readings.
-    """
-    # A meter whose clock runs ahead must not make everybody else look silent.
-    believed = pl.col("time_utc") <= pl.col("received_utc") + CLOCK_AHEAD
-    read = (
-        lake.scan(READINGS, site.id)
-        .filter(believed)
-        .select(first=pl.col("time_utc").min(), last=pl.col("time_utc").max())
-    )
-    typed = lake.scan(STATEMENTS, site.id).select(
-        first=pl.col("start_utc").min(), last=pl.col("end_utc").max()
-    )
-    for first, last in (read.collect().row(0), typed.collect().row(0)):
-        if first is not None:
-            us = round(last.timestamp() * 1e6) // GRID_US * GRID_US
-            return first, datetime.fromtimestamp(us / 1e6, UTC)
-    return None

@@ -27,6 +27,13 @@ WORDS_ZH: dict[str, str] = {
     "unit_product_energy": "单位产品综合能耗",
     "unit_product_electricity": "单位产品电耗",
     "unit_product_coal": "单位产品煤耗",
+    "balanced": "账平",
+    "within_losses": "损耗范围内",
+    "unbalanced": "不平衡",
+    "main_below_branches": "总表小于分表",
+    "unknown": "无法判断",
+    "ratio": "倍率不符",
+    "dead": "停走",
     "info": "提示",
     "warning": "警告",
     "error": "错误",
@@ -47,6 +54,10 @@ WORDS_ZH: dict[str, str] = {
     "not_asked": "无应答后暂停",
     "skipped": "线路太慢，已跳过",
     "bad_payload": "报文无法解析",
+    "yes": "是",
+    "no": "否",
+    "spool": "采集",
+    "import": "导入",
 }
 
 # What a person reads instead of a reading's status.
@@ -74,6 +85,8 @@ HEADINGS_ZH: dict[str, str] = {
     "missing": "缺失",
     "dropped": "丢弃",
     "duplicates": "重复",
+    "repeated": "同刻再采",
+    "late": "迟到",
     "reasons": "原因",
     "balanced": "账平",
     "connection": "连接",

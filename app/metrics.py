@@ -151,12 +151,11 @@ class DaemonMetrics(PrometheusCollector):
             meter,
             each(lambda one: one.repeated),
         )
-        late = dict(self._daemon.late)
         yield _counter(
             "readings_late",
-            "Readings that arrived later than quality.gap_factor intervals after their time.",
+            "Readings older than one that was there, or that took longer than a gap to arrive.",
             meter,
-            (((name,), count) for name, count in late.items() if name in known),
+            each(lambda one: one.late),
         )
         last = {
             name: at_us

@@ -36,13 +36,19 @@ class What(StrEnum):
     outputs = "outputs"
     statements = "statements"
     findings = "findings"
+    balances = "balances"
+    conversions = "conversions"
+    allocations = "allocations"
+    losses = "losses"
 
 
 class Grain(StrEnum):
     """Lengths of periods."""
 
     quarter_hour = "15min"
+    half_hour = "30min"
     hour = "hour"
+    shift = "shift"
     day = "day"
     month = "month"
     year = "year"

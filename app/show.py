@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 import polars as pl
 
 from app import jobs
+from app.losses import LOSS_SCREEN, losses
 from app.options import What
-from config.errors import InputError
 from config.site import Site
 from config.tables import TABLES, Table
 from pipeline.periods import By
 from storage.lake import Lake
 
 FIGURES = (What.consumption, What.indicators)
+# Published for days, months and years only.
+OF_PERIODS = (What.balances, What.conversions, What.allocations)
 
 # The columns that a screen has room for; files have all.
 SCREEN: dict[What, tuple[str, ...]] = {
@@ -32,6 +33,20 @@ SCREEN: dict[What, tuple[str, ...]] = {
         "coverage_ratio", "low", "high",
     ),
     What.findings: ("start_utc", "end_utc", "subject", "severity", "code", "message"),
+    What.balances: (
+        "period", "node_id", "energy_code", "main", "inside", "branches", "aside", "residual",
+        "tolerance", "unit", "coverage_ratio", "status", "suspect", "suspect_cause",
+        "suspect_factor",
+    ),
+    What.conversions: (
+        "period", "node_id", "energy_code", "output", "unit", "input_kgce", "output_kgce",
+        "efficiency_ratio", "low", "high", "specific_kgce", "coverage_ratio", "status",
+    ),
+    What.allocations: (
+        "period", "node_id", "energy_code", "product_id", "share_ratio", "amount", "unit", "low",
+        "high", "coverage_ratio", "rule", "status", "reason",
+    ),
+    What.losses: LOSS_SCREEN,
 }  # fmt: skip
 
 
@@ -70,8 +85,14 @@ def rows(
     ``subject``: only one node or energy, product, or meter.
     """
     table = TABLES[what.value]
+    if what is What.losses:
+        days = lake.scan(table, site.id).collect()
+        return losses(site, days, by=by, start=start, end=end, meter_id=subject)
     if what not in FIGURES:
         found = lake.scan(table, site.id, from_utc=start, to_utc=end).collect()
+        if what in OF_PERIODS:
+            found = found.filter(pl.col("grain") == by)
+            return _only(found, subject).sort("start_utc", *table.key)
         return _only(found, subject).sort(table.key)
     if by in jobs.PUBLISHED and required_coverage_ratio is None:
         published = lake.scan(table, site.id, from_utc=start, to_utc=end)
@@ -97,26 +118,6 @@ def _order(site: Site, table: Table) -> list[pl.Expr]:
 def _only(frame: pl.DataFrame, subject: str | None) -> pl.DataFrame:
     if subject is None:
         return frame
-    names = ("node_id", "energy_code", "subject", "meter_id", "product_id")
+    names = ("node_id", "energy_code", "subject", "meter_id", "product_id", "suspect")
     there = [name for name in names if name in frame.columns]
     return frame.filter(pl.any_horizontal(pl.col(name) == subject for name in there))
-
-
-def time_bound(text: str | None, zone: ZoneInfo, *, end: bool) -> datetime | None:
-    """A bound in UTC, given in the plant's time: a date (the end: its whole day), or a time.
-
-    Raises InputError.
-    """
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        try:
-            given = datetime.fromisoformat(text)
-        except ValueError:
-            raise InputError(
-                f"{text!r} is no time", allowed="2026-10-05, or 2026-10-05T06:00 in plant time"
-            ) from None
-        return (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(UTC)
-    return datetime.combine(day + timedelta(1) if end else day, time(0), zone).astimezone(UTC)

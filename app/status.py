@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from app.daemon import HEARTBEAT_S
-from config.connections import Files, Folder
+from config.connections import Files, Folder, SqlDatabase
 from config.errors import StorageError
 from config.site import Site
 from config.tables import READINGS
@@ -30,6 +30,8 @@ ACCOUNT_SCHEMA = pl.Schema(
         "missing": pl.Int64(),
         "dropped": pl.Int64(),
         "duplicates": pl.Int64(),
+        "repeated": pl.Int64(),
+        "late": pl.Int64(),
         "reasons": pl.String(),
         "balanced": pl.Boolean(),
         "last_good_utc": pl.Datetime("us", "UTC"),
@@ -134,7 +136,7 @@ def _silent_meters(site: Site, state: dict[str, Any], accounts: pl.DataFrame) ->
     for meter_id, meter in plant.meters.items():
         if meter.connection is None:
             continue
-        if isinstance(plant.connections[meter.connection], Files | Folder):
+        if isinstance(plant.connections[meter.connection], Files | Folder | SqlDatabase):
             continue  # whoever makes the files says how often they come
         last: datetime | None = last_good[meter_id]
         since_s = max(last.timestamp() if last else 0.0, state["since_us"] / 1e6)
@@ -172,6 +174,8 @@ def _accounts(site: Site, lake: Lake, accounts: list[Any]) -> pl.DataFrame:
                 sum(account.missing.values()) if account else 0,
                 sum(account.dropped.values()) if account else 0,
                 account.duplicates if account else 0,
+                account.repeated if account else 0,
+                account.late if account else 0,
                 json.dumps(reasons, sort_keys=True) if reasons else "",
                 account.balanced if account else True,
                 last_good.get(meter_id),

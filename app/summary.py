@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
 from collectors.connections import describe
+from config.shifts import shift_gaps
 from config.site import Site
 
 
@@ -20,6 +22,10 @@ def summary(site: Site) -> Iterator[str]:
     for product_id, product in plant.products.items():
         norms = "; ".join(product.norms) or "no norm is set"
         yield f"product {product_id}: kgce/{product.unit} of {'+'.join(product.boundary)}: {norms}"
+    if plant.shifts:
+        today = datetime.now(plant.plant.zone).date()
+        gaps = ", ".join(shift_gaps(plant.shifts, today)) or "none"
+        yield f"shifts: {', '.join(plant.shifts)}; time of the day that belongs to none: {gaps}"
     unbounded = [m.meter_id for m in plant.meters.values() if m.rated_per_h is None]
     if unbounded:
         yield (

@@ -13,7 +13,7 @@ from collectors.modbus.plan import describe_modbus
 from collectors.mqtt.client import make_client
 from collectors.mqtt.collector import MOST_HELD, MqttCollector
 from collectors.mqtt.topics import topics
-from config.connections import Dlt645, Files, Folder, Modbus, Mqtt, OpcUa
+from config.connections import Dlt645, Files, Folder, Modbus, Mqtt, OpcUa, SqlDatabase
 from config.errors import ConfigError
 from config.site import Site
 
@@ -48,7 +48,7 @@ def make_collector(
         allowed=", ".join(
             name
             for name, one in site.plant.connections.items()
-            if not isinstance(one, Files | Folder)
+            if not isinstance(one, Files | Folder | SqlDatabase)
         )
         or "none is configured",
     )
@@ -78,6 +78,10 @@ def describe(site: Site, connection_id: str) -> str:
         return describe_opcua(site, connection_id)
     if isinstance(connection, Folder):
         return _describe_folder(site, connection_id, connection)
+    if isinstance(connection, SqlDatabase):
+        from collectors.sql.client import describe_sql
+
+        return describe_sql(site, connection_id)
     if connection is not None:
         return f"{connection_id}: files, read by `kgce import`"
     raise ConfigError(

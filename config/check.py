@@ -6,11 +6,17 @@ import difflib
 from collections.abc import Callable
 from datetime import date
 
+from config.check_allocations import problems_of_allocations
+from config.check_installations import problems_of_installations
 from config.check_reading import Problems, problems_of_reading, unknown
+from config.check_tree import problems_of_tree
+from config.check_virtual import problems_of_virtual
 from config.errors import ConfigError
 from config.models import Meter
+from config.shifts import shift_problems
 from config.site import Site
 from config.units import AMOUNT_UNITS, RATE_UNITS, amount_unit_of, conversion_factor
+from config.virtual import VirtualMeter
 from config.yaml import KeyPath, Source
 
 LEVELS = ("plant", "process", "equipment")
@@ -24,6 +30,11 @@ def problems_of(site: Site, source: Source) -> list[ConfigError]:
         _meters,
         _products,
         _imports,
+        problems_of_installations,
+        _virtual,
+        _shifts,
+        problems_of_tree,
+        problems_of_allocations,
     )
     return [problem for rule in rules for problem in rule(site, source)]
 
@@ -157,7 +168,18 @@ def _subject(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
         yield from _factor_exists(site, meter, at)
 
 
-def _factor_exists(site: Site, meter: Meter, at: Callable[[str], str]) -> Problems:
+def _virtual(site: Site, source: Source) -> Problems:
+    yield from problems_of_virtual(site, source)
+    for meter_id, meter in site.plant.virtual.items():
+
+        def at(key: str, path: KeyPath = ("virtual", meter_id)) -> str:
+            return source.place((*path, key))
+
+        if meter.energy in site.library.energies:
+            yield from _factor_exists(site, meter, at)
+
+
+def _factor_exists(site: Site, meter: Meter | VirtualMeter, at: Callable[[str], str]) -> Problems:
     energy = meter.energy or ""
     row = site.library.factor(energy, "calorific", date.max)
     if row is None or row.kgce_per_unit is None:
@@ -207,6 +229,15 @@ def _unknown_norm(site: Site, place: str, norm: str) -> ConfigError:
         + (f"; {standard} has {len(rows)} rows" if rows else ""),
         todo=f"did you mean {near[0]!r}?" if near else "look the row up in the file",
     )
+
+
+def _shifts(site: Site, source: Source) -> Problems:
+    for name, problem in shift_problems(site.plant.shifts):
+        yield ConfigError(
+            f"{source.place(('shifts', name))}: {problem}",
+            allowed="shifts that do not overlap; time between them may belong to none",
+            todo="correct the times, or say with valid_from and valid_to when each holds",
+        )
 
 
 def _imports(site: Site, source: Source) -> Problems:

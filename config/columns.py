@@ -112,7 +112,7 @@ METER = text("meter_id", "meter", "计量器具")
 UNIT = text("unit", "unit", "单位")
 COVERAGE = number("coverage_ratio", "1", "share of the time that was observed", "数据完整率")
 PERIOD = (
-    text("grain", "length of the period: 15min, hour, day, month, year", "统计周期"),
+    text("grain", "kind of period: 15min, 30min, hour, shift, day, month, year", "统计周期"),
     text("period", "label of the period in the plant's time zone", "期间"),
     moment("start_utc", "start of the time that the figure covers", "开始时间"),
     moment("end_utc", "end of the time that the figure covers", "结束时间"),

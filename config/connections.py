@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from config.base import Model
+from config.sql_query import ALLOWED, query_parameters, query_problem
 from config.topic_filter import filter_problem
 
 Seconds = Annotated[float, Field(gt=0, le=60)]
@@ -273,6 +276,77 @@ class Folder(Model):
         return str(self.path)
 
 
+class SqlDatabase(Model):
+    """A production database, asked on a schedule by one SELECT. Needs the extra ``sql``."""
+
+    type: Literal["sql"] = Field(description="Kind of connection.")
+    url: str = Field(
+        min_length=1,
+        description="SQLAlchemy URL without a password: `postgresql+psycopg://kgce@10.0.0.9/mes`; "
+        "`sqlite:///mes.db` is relative to plant.yaml.",
+    )
+    password_file: Path | None = Field(
+        None, description="File that holds the password; relative to plant.yaml."
+    )
+    password_env: str | None = Field(
+        None, min_length=1, description="Environment variable that holds the password."
+    )
+    holds: Literal["production", "statements", "readings"] = Field(
+        "production", description="What the rows are."
+    )
+    query: str = Field(
+        min_length=1,
+        description="One SELECT. Its parameter `:since`, if it has one, is the start of the time "
+        "that is read again.",
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Column of the entry (`product_id`, `start`, `end`, `date`, `shift`, "
+        "`qualified_quantity`, ...; of readings `meter`, `time`, `value`) to the query's column; "
+        "default the same name.",
+    )
+    look_back_days: float = Field(
+        3.0,
+        ge=0,
+        le=400,
+        description="How far `:since` lies before the last answer that was taken: production is "
+        "often corrected afterwards.",
+    )
+    first_day: date | None = Field(
+        None, description="`:since` of the very first query; default 1990-01-01."
+    )
+    every_s: float = Field(3600.0, ge=1, le=86400, description="How often the daemon asks.")
+    timeout_s: float = Field(30.0, gt=0, le=600, description="Longest time for one query.")
+    max_rows: int = Field(1_000_000, ge=1, description="More rows than this are refused.")
+    partial: bool = Field(False, description="Take the good rows of an answer with bad ones.")
+
+    @model_validator(mode="after")
+    def _as_it_may_be(self) -> SqlDatabase:
+        """Checked here, not by field: a message about a field shows its value."""
+        try:
+            parts = urlsplit(self.url)
+            secret = parts.password is not None or any(
+                key.lower() in ("password", "passwd", "pwd") for key in parse_qs(parts.query)
+            )
+        except ValueError as error:
+            raise ValueError("url: no URL that can be read") from error
+        if not parts.scheme or "://" not in self.url:
+            raise ValueError("url: no URL; allowed: such as postgresql+psycopg://kgce@10.0.0.9/mes")
+        if secret:
+            raise ValueError("url: it holds a password; allowed: password_file, or password_env")
+        if self.password_file is not None and self.password_env is not None:
+            raise ValueError("password_file and password_env; allowed: one of the two")
+        if (problem := query_problem(self.query)) is not None:
+            raise ValueError(f"query: {problem}; allowed: {ALLOWED}")
+        if strange := sorted(query_parameters(self.query) - {"since"}):
+            raise ValueError(f"query: parameter :{strange[0]}; allowed: :since")
+        return self
+
+    @property
+    def peer(self) -> str:
+        return self.url
+
+
 class Files(Model):
     """Readings that come by `kgce import`, not by a poll."""
 
@@ -284,7 +358,8 @@ class Files(Model):
 
 
 Connection = Annotated[
-    ModbusTcp | ModbusRtu | Dlt645 | Mqtt | OpcUa | Folder | Files, Field(discriminator="type")
+    ModbusTcp | ModbusRtu | Dlt645 | Mqtt | OpcUa | Folder | SqlDatabase | Files,
+    Field(discriminator="type"),
 ]
 Modbus = ModbusTcp | ModbusRtu
 POLLED = (ModbusTcp, ModbusRtu, Dlt645)  # every tick has an outcome

@@ -12,11 +12,15 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from config.base import Identifier, Model
+from config.allocation import Allocation
+from config.balance import Balance, Converts
+from config.base import Identifier, Model, Role
 from config.connections import Connection
+from config.installations import Installation
 from config.register_map import BASES, Base, NumberType
+from config.shifts import Shift, ShiftName
+from config.virtual import VirtualMeter
 
-Role = Literal["input", "output", "recovered", "feedstock", "non_production", "check"]
 Kind = Literal["counter", "gauge", "amount"]
 
 # Credit code: GB 32100-2015, 4.5: 18 characters, the last a check character modulo 31.
@@ -84,6 +88,16 @@ class Node(Model):
     name: str = Field(description="Name shown.")
     level: Literal["plant", "process", "equipment"] = Field(description="Level in the tree.")
     parent: Identifier | None = Field(None, description="Node above; only the plant has none.")
+    converts: Converts | None = Field(
+        None, description="What it makes of other energies: a boiler, a compressor, a generator."
+    )
+    losses_ratio: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of what comes in that transformers, lines or pipes between its main "
+        "meters and the branches may lose, such as 0.03.",
+    )
 
 
 class Meter(Model):
@@ -353,19 +367,45 @@ class Plant(Model):
     meters: dict[str, Meter] = Field(
         description="The ledger: a CSV file's name, or meters by id.", min_length=1
     )
+    installations: tuple[Installation, ...] = Field(
+        (), description="Replaced meters and changed ratios, dated."
+    )
+    virtual: dict[Identifier, VirtualMeter] = Field(
+        default_factory=dict, description="Meters computed from others, by id."
+    )
     products: dict[Identifier, Product] = Field(
         default_factory=dict, description="Products, by id."
     )
+    allocations: tuple[Allocation, ...] = Field(
+        (), description="How energy of shared nodes goes to products."
+    )
     factors: tuple[FactorRow, ...] = Field((), description="The plant's own coal factors.")
+    shifts: dict[ShiftName, tuple[Shift, ...]] = Field(
+        default_factory=dict,
+        description="Shifts (班次), by name; a list where the times of one changed.",
+    )
     imports: dict[Identifier, ImportMapping] = Field(
         default_factory=dict, description="Layouts of files for `kgce import readings`."
     )
     intervals: Intervals = Field(Intervals(), description="Schedules.")
     quality: Quality = Field(Quality(), description="Quality rules.")
+    balance: Balance = Field(Balance(), description="Main meters against branches.")
     storage: Storage = Field(Storage(), description="Where data is kept.")
     metrics: Metrics | None = Field(
         None, description="Prometheus metrics of the daemon; `{}` for the defaults; none without."
     )
+
+    @field_validator("shifts", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        return {name: [one] if isinstance(one, dict) else one for name, one in given.items()}
+
+    @property
+    def all_meters(self) -> dict[str, Meter | VirtualMeter]:
+        """Every meter that can count, by id: those of the ledger, then the virtual ones."""
+        return {**self.meters, **self.virtual}
 
     def interval_s(self, meter: Meter) -> float:
         """Expected seconds between readings of ``meter``."""

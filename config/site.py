@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,7 +58,12 @@ class Site:
 
     def amount_unit(self, meter_id: str) -> str:
         """Unit of the meter's amounts: its energy's or its product's."""
-        meter = self.plant.meters[meter_id]
+        meter = self.plant.meters.get(meter_id) or self.plant.virtual[meter_id]
         if meter.product is not None:
             return self.plant.products[meter.product].unit
         return self.library.energies[meter.energy or ""]
+
+    def moment(self, local: datetime) -> datetime:
+        """A moment in UTC: in the plant's time zone where it states no offset."""
+        zoned = local if local.tzinfo else local.replace(tzinfo=self.plant.plant.zone)
+        return zoned.astimezone(UTC)

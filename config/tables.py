@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from config.balance_tables import ALLOCATIONS, BALANCES, CONVERSIONS
 from config.book_tables import CLOSINGS, CORRECTIONS, METER_PERIODS, REVISIONS
 from config.columns import (
     COVERAGE,
@@ -19,6 +20,7 @@ from config.columns import (
     number,
     text,
 )
+from config.loss_table import LOSSES
 
 __all__ = ["TABLES", "Column", "Reading", "Table", "month_of"]
 
@@ -131,6 +133,9 @@ OUTPUTS = Table(
         UNIT,
         number("output_value_cny", "CNY", "output value", "产值", nullable=True),
         *ENTRY,
+        text("shift", "shift that it was made in", "班次", nullable=True),
+        text("batch", "batch that it is", "批次", nullable=True),
+        text("reason", "why it corrects an earlier entry", "更正原因", nullable=True),
     ),
 )
 
@@ -150,6 +155,7 @@ STATEMENTS = Table(
         number("sold", "unit", "sold or sent out", "外供量"),
         number("consumed", "unit", "opening + purchased - closing - sold", "消费量"),
         *ENTRY,
+        text("reason", "why it corrects, or its stock differs", "更正原因", nullable=True),
     ),
 )
 
@@ -277,8 +283,12 @@ TABLES: dict[str, Table] = {
         CONSUMPTION,
         INDICATORS,
         FINDINGS,
+        LOSSES,
         CORRECTIONS,
         CLOSINGS,
         REVISIONS,
+        BALANCES,
+        CONVERSIONS,
+        ALLOCATIONS,
     )
 }

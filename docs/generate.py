@@ -12,7 +12,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ from config.standards import read_library  # noqa: E402
 from config.tables import TABLES, Column, Table  # noqa: E402
 from config.units import AMOUNT_UNITS, RATE_UNITS  # noqa: E402
 
-SCHEMAS = ("consumption", "indicators", "findings", "intervals")
+SCHEMAS = ("consumption", "indicators", "findings", "intervals", "losses")
 GENERATED = "<!-- Written by docs/generate.py from the code. Change the code, then run it. -->"
 
 CONFIGURATION = f"""\
@@ -59,6 +59,52 @@ LEDGER = """\
 `meters: meters.csv` names a CSV file beside `plant.yaml`: one row a meter, the columns below in any
 order. An empty cell takes the default, and a column that no meter needs may be left out. A small
 plant may write its meters into `plant.yaml` instead, under `meters`, by id, with the same keys.
+"""
+
+VIRTUAL = """\
+## Virtual meters
+
+A virtual meter is computed from others and counts like them: in its node, by its role.
+
+```yaml
+virtual:
+  line2:                  # what the main meter shows beyond line 1 and the lighting, which lose 2 %
+    name: Line 2
+    node: mill
+    energy: electricity
+    expression: main - (line1 + lighting) * 1.02
+  boiler-heat:            # m3 of gas at 35.9 MJ/m3
+    name: Heat of the boiler
+    node: boiler
+    energy: heat
+    role: check
+    expression: gas * 35.9
+    unit: MJ
+  kiln-fans:              # never below zero
+    name: Fans of the kiln
+    node: kiln
+    energy: electricity
+    role: check
+    expression: max(line1 - [2-mill], 0)
+```
+
+- Meters stand by their id. A minus needs blanks: `a-b` is the meter "a-b", `a - b` a difference.
+  Brackets hold any id, such as one that begins with a digit: `[2-mill]`. Text that begins with a
+  bracket goes into quotes.
+- `+ - * /`, parentheses, `min()`, `max()`, `abs()` and `clip(x, low, high)`; nothing else. Virtual
+  meters may be made of others, but not of themselves.
+- Each meter enters as a number in the unit that its energy or product is counted in. What is added
+  or compared has one unit; only 0 fits any. A factor to another dimension needs `unit:`, the unit
+  that it leads to. Other units of one dimension are converted, without a factor.
+- The result has to add up over time, so as many amounts are multiplied as divided by, and one more:
+  `main * line1 / (line1 + line2)`, but not `main / line1`.
+- A weighted sum of meters, such as `line2` above, is computed **by period** (day, month ...): a gap
+  inside a month leaves the month exact. Every other expression is computed **by interval** of 15
+  minutes and added up: a gap of one meter bounds each interval of it.
+- A missing part is never zero. The coverage is the weakest part's, and low and high are what the
+  parts' bounds allow. By period, an unknown part makes the sum unknown; by interval, an interval
+  that one part lacks has no row. Divided by 0 is unknown, without bounds; where a share is meant,
+  `clip(line1 / (line1 + line2), 0, 1)` keeps it between nothing and all.
 """
 
 DEVICES = """\
@@ -145,7 +191,7 @@ def type_name(annotation: Any, metadata: list[Any]) -> str:
         return "number" if {*parts} == {"integer", "number"} else " or ".join(dict.fromkeys(parts))
     names = {
         str: "text", float: "number", int: "integer", bool: "true or false",
-        Path: "path", date: "YYYY-MM-DD",
+        Path: "path", date: "YYYY-MM-DD", datetime: "YYYY-MM-DD hh:mm",
     }  # fmt: skip
     return names[bare]
 
@@ -239,7 +285,7 @@ def kind_of(model: type[BaseModel]) -> str:
 
 def configuration() -> str:
     parts = [CONFIGURATION, *sections(Plant, "", 3)]
-    parts += [LEDGER, keys(Meter)]
+    parts += [LEDGER, keys(Meter), VIRTUAL]
     parts += [DEVICES, *sections(Device, "", 3)]
     parts += [UNITS, units(), ENERGIES, energies()]
     return "\n".join(parts)

@@ -15,6 +15,7 @@ from config.site import Site
 from config.standards import CONFIDENCES, Library, NormRow, weakest
 from config.tables import INDICATORS
 from config.units import conversion_factor
+from indicators.boundary import energy_of, expected_of
 from indicators.coal import label_day_expr
 from indicators.intensity import Bounded, Intensity, intensity
 from indicators.norms import (
@@ -38,9 +39,6 @@ from indicators.numerators import (
     status_rank,
     sum_periods,
 )
-
-# Roles whose meter makes the energy a part of its node, so that a period without it is a gap.
-INFLOWS = ("input", "feedstock")
 
 
 @dataclass(frozen=True)
@@ -99,17 +97,23 @@ class Figure(NamedTuple):
 
 
 def product_indicators(
-    consumption: pl.DataFrame, outputs: pl.DataFrame, site: Site, *, provenance: str
+    consumption: pl.DataFrame,
+    outputs: pl.DataFrame,
+    site: Site,
+    *,
+    provenance: str,
+    allocations: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     r"""Unit consumption of every product of the site, in the columns of INDICATORS.
 
     .. math:: e_j = \frac{\sum_i E_i k_i}{P_j f_j}
 
     ``consumption`` has the columns of CONSUMPTION (E_i, of which those of the product's boundary
-    nodes count); ``outputs`` has plant_id, product_id, by, period, start_utc, end_utc, quantity
-    (P_j, qualified output), unit, low, high, coverage_ratio, status; f_j is the product's
-    ``standard_factor``. GB/T 2589-2020; calorific basis but for GB 30251-2024, which has a table
-    of its own.
+    nodes count), ``allocations`` those of ALLOCATIONS (the product's part of shared nodes, which
+    counts too; without them a product with a part in force is refused); ``outputs`` has plant_id,
+    product_id, grain, period, start_utc, end_utc, quantity (P_j, qualified output), unit, low,
+    high, coverage_ratio, status; f_j is the product's ``standard_factor``. GB/T 2589-2020;
+    calorific basis but for GB 30251-2024, which has a table of its own.
 
     One row per product, period and computable norm, in the norm's own unit, so that value =
     numerator / denominator; and, where no norm limits unit_product_energy, one row of it without
@@ -124,9 +128,9 @@ def product_indicators(
     frames = []
     for product_id, product in site.plant.products.items():
         targets = targets_of(product, site.library)
-        inside = consumption.filter(own & pl.col("node_id").is_in(list(product.boundary)))
+        inside = energy_of(consumption.filter(own), allocations, product_id, site)
         made = _made(outputs.filter(own & (pl.col("product_id") == product_id)), product)
-        expected = _expected(site, product)
+        expected = expected_of(site, product_id)
         for target in targets:
             energy = sum_periods(inside, _rule(target, site.library), expected)
             frames.append(_rows(site, product_id, target, _meet(energy, made), provenance))
@@ -163,14 +167,6 @@ def _rule(target: Target, library: Library) -> Rule:
     if target.norm is not None and target.norm.standard == OWN_TABLE_STANDARD:
         return own_table_rule(library, target.norm)
     return calorific_rule(library)
-
-
-def _expected(site: Site, product: Product) -> set[tuple[str, str]]:
-    return {
-        (meter.node, meter.energy)
-        for meter in site.plant.meters.values()
-        if meter.energy is not None and meter.node in product.boundary and meter.role in INFLOWS
-    }
 
 
 def _made(outputs: pl.DataFrame, product: Product) -> pl.DataFrame:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from pipeline.findings import EVENT_SCHEMA
-from pipeline.gauges import is_beyond, refused_events
+from pipeline.gauges import Sampled, is_beyond, refused_events
 from pipeline.pieces import GAP_SCHEMA, Pieces, rule_frame, sum_by_bin
 from pipeline.readings import samples_of
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
@@ -16,17 +16,20 @@ from pipeline.rules import GRID_US, US_PER_H, MeterRule
 JITTER_RATIO = 0.05
 
 
-def amount_pieces(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[Pieces, pl.DataFrame]:
+def amount_pieces(
+    rows: pl.LazyFrame, rules: Sequence[MeterRule], quanta: Mapping[str, float] | None = None
+) -> Sampled:
     """Pieces of meters whose readings are amounts, or means of a gauge, over a span; and events.
 
     ``rows``: as `readings.good_rows` makes them; ``t`` is the end of the span, whose length is the
     rule's. What is beyond rated power is not believed and leaves a gap; one pulse of a coarse meter
-    never is.
+    never is. ``quanta``: the smallest amounts that are known already, by meter.
     """
     gauges = [rule.meter_id for rule in rules if rule.kind == "gauge"]
     is_mean = pl.col("meter_id").is_in(gauges)
-    read, events = samples_of(rows)
-    quantum = pl.col("value").abs().filter(pl.col("value") != 0).min().over("meter_id")
+    read, events = samples_of(rows, rules)
+    quanta = _smallest(read, quanta or {})
+    quantum = pl.col("meter_id").replace_strict(quanta, default=None, return_dtype=pl.Float64)
     most = pl.when(is_mean).then(pl.col("rate") * US_PER_H)
     samples = (
         read.lazy()
@@ -36,7 +39,8 @@ def amount_pieces(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[Piece
         .collect()
     )
     hours = pl.when(is_mean).then(pl.col("span_us") / US_PER_H).otherwise(1.0)
-    spans = samples.filter(~pl.col("beyond")).select(
+    believed = samples.filter(~pl.col("beyond"))
+    spans = believed.select(
         "meter_id",
         "rate",
         t0=pl.col("t") - pl.col("span_us"),
@@ -45,7 +49,22 @@ def amount_pieces(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[Piece
     )
     refused = refused_events(samples.filter("beyond"), "amount.beyond_rated")
     pieces, overlaps = span_pieces(spans, code="amount.sparse", jitter_ratio=JITTER_RATIO)
-    return pieces, pl.concat([events, refused, overlaps])
+    return Sampled(
+        pieces,
+        pl.concat([events, refused, overlaps]),
+        believed.select("meter_id", "t", "value"),
+        quanta,
+    )
+
+
+def _smallest(samples: pl.DataFrame, known: Mapping[str, float]) -> dict[str, float]:
+    """By meter the smallest amount that is not 0: one pulse, where the meter is coarse."""
+    some = samples.filter(pl.col("value") != 0).group_by("meter_id")
+    found = dict(some.agg(pl.col("value").abs().min()).iter_rows())
+    return {
+        meter_id: min(known.get(meter_id, value), value)
+        for meter_id, value in {**known, **found}.items()
+    }
 
 
 def span_pieces(

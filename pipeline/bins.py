@@ -1,21 +1,25 @@
-"""Readings of counters, reduced to one row for each meter and 15-minute bin.
+"""Readings of counters, reduced to one row for each register and 15-minute bin.
 
-Each meter's readings are handed whole to the counter's state machine. All passes run at array
-speed; what is irregular is looked at one by one.
+The readings of each register (a meter's, from one installation to the next) are handed to the
+counter's state machine. All passes run at array speed; what is irregular is looked at one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from pipeline.counters import Event, Floats, Ints, Walk, walk
+from pipeline.checkpoints import Checkpoint, Start, since
+from pipeline.counters import Event, Floats, Ints, Walk
+from pipeline.eras import Ends, crossings, cut, going_on
 from pipeline.findings import EVENT_SCHEMA
+from pipeline.pieces import GAP_SCHEMA
 from pipeline.readings import series_of
+from pipeline.registers import walk_register
 from pipeline.rules import GRID_US, MeterRule
 
 # A bin: first and last believed reading, the amount (raw) and the holes between them. ``enter_add``
@@ -23,7 +27,7 @@ from pipeline.rules import GRID_US, MeterRule
 # booked; ``enter_code`` names that step where it is a gap whatever its length.
 BIN_SCHEMA = pl.Schema(
     {
-        "meter_id": pl.String(),
+        "register": pl.Int32(),
         "bin": pl.Int64(),
         "t0": pl.Int64(),
         "t1": pl.Int64(),
@@ -39,7 +43,7 @@ BIN_SCHEMA = pl.Schema(
 # (amount null).
 HOLE_SCHEMA = pl.Schema(
     {
-        "meter_id": pl.String(),
+        "register": pl.Int32(),
         "t0": pl.Int64(),
         "t1": pl.Int64(),
         "code": pl.String(),
@@ -48,44 +52,75 @@ HOLE_SCHEMA = pl.Schema(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Binned:
-    """``bins`` sorted by meter and bin; ``holes`` inside bins; ``events`` for the findings."""
+    """``registers``: the rule of each register, by its number. ``bins`` sorted by register and bin;
+    ``holes`` inside bins; ``crossings`` between registers of one meter (`pieces.GAP_SCHEMA`);
+    ``events`` for the findings.
 
+    ``checkpoints`` of every meter; ``starts``: from where on a meter that went on was made anew;
+    ``unfit``: meters that cannot go on from their checkpoint.
+    """
+
+    registers: list[MeterRule]
     bins: pl.DataFrame
     holes: pl.DataFrame
+    crossings: pl.DataFrame
     events: pl.DataFrame
+    checkpoints: list[Checkpoint]
+    starts: dict[str, Start]
+    unfit: list[str]
 
 
-def bin_counters(rows: pl.LazyFrame, rules: Sequence[MeterRule], window_us: int) -> Binned:
+def bin_counters(
+    rows: pl.LazyFrame,
+    rules: Sequence[MeterRule],
+    window_us: int,
+    resume: Mapping[str, Checkpoint] | None = None,
+) -> Binned:
     """Bins of all counters.
 
     ``rows``: as `readings.good_rows` makes them, in any order. ``window_us``: how long a dip or
-    spike may last.
+    spike may last. ``resume``: meters that go on from a checkpoint; of them ``rows`` holds the
+    readings from its ``from_us`` on.
     """
     series, said = series_of(rows, rules)
-    bins = [BIN_SCHEMA.to_frame()]
-    holes: list[dict[str, Any]] = []
+    said = since(said, resume or {})
+    made = Binned([], BIN_SCHEMA.to_frame(), HOLE_SCHEMA.to_frame(), said, said, [], {}, [])
+    bins, holes, crossed = [made.bins], [], [GAP_SCHEMA.to_frame()]
     events: list[dict[str, Any]] = []
-    for rule, t, v in series:
-        walked = walk(
-            t,
-            v,
-            window_us=window_us,
-            max_gap_us=rule.max_gap_us,
-            modulus=rule.modulus,
-            rate_per_us=rule.rate_per_us,
-        )
-        believed = _believed(t, v, walked)
-        apart = _apart(rule, believed)
-        bins.append(_bins(rule, believed, apart))
-        holes.extend(_holes(rule, believed, apart))
-        events.extend(_event(rule.meter_id, t, event) for event in walked.events)
-    return Binned(
-        pl.concat(bins),
-        pl.DataFrame(holes, schema=HOLE_SCHEMA),
-        pl.concat([said, pl.DataFrame(events, schema=EVENT_SCHEMA)]),
-    )
+    for whole in series:
+        rule, point = whole.rule, (resume or {}).get(whole.rule.meter_id)
+        ends: list[Ends | None] = []
+        for part in cut(whole) if point is None else [going_on(whole, point)]:
+            walked = walk_register(part, window_us, point)
+            if walked is None:
+                made.unfit.append(rule.meter_id)
+                break
+            number = len(made.registers)
+            made.registers.append(part.rule)
+            believed = _believed(part.t, part.v, walked.walk)
+            apart = _apart(part.rule, believed)
+            bins.append(_bins(number, believed, apart))
+            holes.extend(_holes(number, believed, apart))
+            events.extend(_event(rule.meter_id, part.t, event) for event in walked.walk.events)
+            ends.append(_ends(believed))
+            if point is not None:
+                made.starts[rule.meter_id] = Start(point.at_us, walked.lay_us, walked.kept_us)
+            if part.rule.to_us == rule.eras[-1].to_us:
+                made.checkpoints.extend(walked.checkpoints)
+        else:
+            if point is None:
+                crossed.append(crossings(rule, ends))
+    made.bins, made.crossings = pl.concat(bins), pl.concat(crossed)
+    made.holes = pl.DataFrame(holes, schema=HOLE_SCHEMA)
+    made.events = pl.concat([said, pl.DataFrame(events, schema=EVENT_SCHEMA)])
+    return made
+
+
+def _ends(believed: _Believed) -> Ends | None:
+    t, v = believed.t, believed.v
+    return Ends(int(t[0]), float(v[0]), int(t[-1]), float(v[-1])) if len(t) else None
 
 
 class _Believed(NamedTuple):
@@ -131,7 +166,7 @@ def _inside(first: Ints, readings: Ints) -> Iterator[tuple[int, int]]:
     return zip(readings[later].tolist(), at[later].tolist(), strict=True)
 
 
-def _bins(rule: MeterRule, believed: _Believed, apart: Ints) -> pl.DataFrame:
+def _bins(register: int, believed: _Believed, apart: Ints) -> pl.DataFrame:
     t, v, add, codes = believed
     if not len(t):
         return BIN_SCHEMA.to_frame()
@@ -157,17 +192,17 @@ def _bins(rule: MeterRule, believed: _Believed, apart: Ints) -> pl.DataFrame:
             "enter_add": pl.Series(add[first], nan_to_null=True),
         }
     ).select(
-        pl.lit(rule.meter_id).alias("meter_id"),
+        pl.lit(register, pl.Int32).alias("register"),
         pl.all(),
         pl.Series("enter_code", enter_code or [None] * len(first), dtype=pl.String),
     )
 
 
-def _holes(rule: MeterRule, believed: _Believed, apart: Ints) -> list[dict[str, Any]]:
+def _holes(register: int, believed: _Believed, apart: Ints) -> list[dict[str, Any]]:
     t, v, add, codes = believed
     return [
         {
-            "meter_id": rule.meter_id,
+            "register": register,
             "t0": int(t[i - 1]),
             "t1": int(t[i]),
             "code": codes.get(int(i), "counter.gap"),

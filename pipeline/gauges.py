@@ -6,7 +6,8 @@ step is split exactly as that line demands. Over a gap the integral is only an e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import polars as pl
 
@@ -16,20 +17,38 @@ from pipeline.readings import samples_of
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
 
 
-def gauge_pieces(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[Pieces, pl.DataFrame]:
+class Sampled(NamedTuple):
+    """What was made of samples.
+
+    ``believed``: meter_id, t, value (raw), by meter and time. ``quanta``: the smallest amounts of
+    meters that count pulses.
+    """
+
+    pieces: Pieces
+    events: pl.DataFrame
+    believed: pl.DataFrame
+    quanta: Mapping[str, float] = {}
+
+
+def gauge_pieces(
+    rows: pl.LazyFrame, rules: Sequence[MeterRule], backwards: Collection[str] = ()
+) -> Sampled:
     """Pieces of gauges, and events of samples that were not believed.
 
     ``rows``: as `readings.good_rows` makes them, values raw rates an hour, in any order. A sample
-    beyond the rated power is not believed and leaves a gap.
+    beyond the rated power is not believed and leaves a gap. ``backwards``: meters that are known to
+    have flowed backwards already.
     """
-    read, events = samples_of(rows)
+    read, events = samples_of(rows, rules)
     samples = (
         read.lazy()
         .join(rule_frame(rules), on="meter_id", maintain_order="left")
         .with_columns(beyond=is_beyond(pl.col("value"), pl.col("rate") * US_PER_H))
         .collect()
     )
-    steps = _steps(samples.filter(~pl.col("beyond")))
+    believed = samples.filter(~pl.col("beyond"))
+    negative = sorted({*backwards, *believed.filter(pl.col("value") < 0)["meter_id"]})
+    steps = _steps(believed, negative)
     whole = steps.filter(pl.col("watched") & (pl.col("to_bin") == pl.col("from_bin")))
     split = _split(steps.filter(pl.col("watched") & (pl.col("to_bin") > pl.col("from_bin"))))
     columns = ("meter_id", "bin", "amount", "covered_us")
@@ -41,7 +60,11 @@ def gauge_pieces(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[Pieces
     )
     gaps = [_gaps(steps.filter(~pl.col("watched"))), _sparse(split.filter("sparse"))]
     refused = refused_events(samples.filter("beyond"), "gauge.beyond_rated")
-    return Pieces(measured, pl.concat(gaps)), pl.concat([events, refused])
+    return Sampled(
+        Pieces(measured, pl.concat(gaps)),
+        pl.concat([events, refused]),
+        believed.select("meter_id", "t", "value"),
+    )
 
 
 def is_beyond(value: pl.Expr, most: pl.Expr) -> pl.Expr:
@@ -65,7 +88,7 @@ def refused_events(refused: pl.DataFrame, code: str) -> pl.DataFrame:
     ).cast(EVENT_SCHEMA)
 
 
-def _steps(samples: pl.DataFrame) -> pl.DataFrame:
+def _steps(samples: pl.DataFrame, backwards: list[str]) -> pl.DataFrame:
     # The last instant of a step that ends on a boundary belongs to the interval before it.
     to_bin = (pl.col("t1") - 1) // GRID_US
     return (
@@ -78,7 +101,7 @@ def _steps(samples: pl.DataFrame) -> pl.DataFrame:
             t1="t",
             v0=pl.col("value").shift(1).over("meter_id"),
             v1="value",
-            both_ways=(pl.col("value") < 0).any().over("meter_id"),
+            both_ways=pl.col("meter_id").is_in(backwards),
         )
         .filter(pl.col("t0").is_not_null())
         .with_columns(

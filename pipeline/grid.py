@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
 from config.tables import GAPS, INTERVALS
 from pipeline.pieces import Pieces, is_covered, rule_frame
-from pipeline.rules import GRID_US, MeterRule
+from pipeline.rules import EVER_US, GRID_US, MeterRule
 from pipeline.sums import total, total_or_null
 
 
@@ -45,27 +45,23 @@ def portion(rate: pl.Expr, start: pl.Expr, end: pl.Expr) -> dict[str, pl.Expr]:
     }
 
 
-def flows_both_ways(rules: Sequence[MeterRule], negative: pl.Series) -> list[str]:
-    """Those of ``negative`` (ids of meters with an amount below zero) that can flow backwards.
-
-    A counter cannot: an amount below zero by a hair is rounding.
-    """
-    counters = {rule.meter_id for rule in rules if rule.kind == "counter"}
-    return sorted(set(negative) - counters)
-
-
 def lay(
-    pieces: Pieces, rules: Sequence[MeterRule], plant_id: str
+    pieces: Pieces,
+    rules: Sequence[MeterRule],
+    plant_id: str,
+    backwards: Collection[str] = (),
+    since_us: Mapping[str, int] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The tables ``intervals`` and ``gaps`` of one plant, in each meter's amount unit."""
+    """The tables ``intervals`` and ``gaps`` of one plant, in each meter's amount unit.
+
+    ``backwards``: meters that have flowed backwards. ``since_us``: by meter, from where on rows are
+    given; what begins earlier is known already.
+    """
     frame = rule_frame(rules)
-    negative = pl.concat(
-        [
-            pieces.measured.filter(pl.col("amount") < 0)["meter_id"],
-            pieces.gaps.filter(pl.col("low") < 0)["meter_id"],
-        ]
+    since = pl.col("meter_id").replace_strict(
+        dict(since_us or {}), default=-EVER_US, return_dtype=pl.Int64
     )
-    intervals = _intervals(pieces, frame, flows_both_ways(rules, negative)).select(
+    intervals = _intervals(pieces, frame, sorted(backwards), since).select(
         pl.lit(plant_id).alias("plant_id"),
         "meter_id",
         "quantity",
@@ -80,6 +76,7 @@ def lay(
     )
     gaps = (
         pieces.gaps.lazy()
+        .filter(pl.col("t0") >= since)
         .join(frame, on="meter_id")
         .sort("meter_id", "t0", "t1")
         .select(
@@ -101,7 +98,9 @@ def _time(name: str) -> pl.Expr:
     return pl.from_epoch(pl.col(name), "us").dt.replace_time_zone("UTC")
 
 
-def _intervals(pieces: Pieces, frame: pl.LazyFrame, both_ways: list[str]) -> pl.DataFrame:
+def _intervals(
+    pieces: Pieces, frame: pl.LazyFrame, both_ways: list[str], since: pl.Expr
+) -> pl.DataFrame:
     """One row for each meter and bin that holds anything, in raw amounts."""
     backwards = (
         pl.when(pl.col("meter_id").is_in(both_ways))
@@ -109,6 +108,7 @@ def _intervals(pieces: Pieces, frame: pl.LazyFrame, both_ways: list[str]) -> pl.
         .otherwise(0.0)
     )
     measured = pieces.measured.lazy().rename({"amount": "measured"})
+    new = pl.col("bin") * GRID_US >= since
     if pieces.gaps.is_empty():
         nothing = dict.fromkeys(("imputed", "gap_low", "gap_high"), pl.lit(0.0))
         none_us = dict.fromkeys(("gap_us", "covered_gap_us"), pl.lit(0, pl.Int64))
@@ -116,7 +116,8 @@ def _intervals(pieces: Pieces, frame: pl.LazyFrame, both_ways: list[str]) -> pl.
     else:
         both = _with_gaps(measured, _parts(pieces.gaps, frame))
     return (
-        both.with_columns(covered_us=pl.col("covered_us") + pl.col("covered_gap_us"))
+        both.filter(new)
+        .with_columns(covered_us=pl.col("covered_us") + pl.col("covered_gap_us"))
         .join(frame, on="meter_id")
         .with_columns(
             unseen_us=GRID_US - pl.col("covered_us") - pl.col("gap_us") + pl.col("covered_gap_us")

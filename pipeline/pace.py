@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,13 @@ Bools = npt.NDArray[np.bool_]
 NEIGHBOURS = 256
 # A step of up to this many times the usual pace is an ordinary one.
 ORDINARY_PACES = 3.0
+
+
+class Part(NamedTuple):
+    """The ordinary rises among some readings, and the median of their rates (0 without any)."""
+
+    per_us: float
+    rises: Floats
 
 
 class Pace(NamedTuple):
@@ -31,31 +40,48 @@ class Pace(NamedTuple):
         return bool(rise <= max(ORDINARY_PACES * self.per_us * dt, self.quantum))
 
 
-def pace_of(
-    t: Ints, v: Floats, keep: Bools, cut: Bools, before: int, low: int, low_end: int, after: int
-) -> Pace:
-    """Pace of the believed readings up to ``before``, of ``low`` to before ``low_end``, and of what
-    follows ``after`` (the number of readings where nothing shall) on its level or above.
+class Surroundings:
+    """The pace of what comes before, of what lies between, and of what follows.
 
     Of each of the three the median of its rises; of the medians the fastest: what any of the three
-    does is ordinary.
+    does is ordinary. What follows is looked at only where the answer may depend on it: a decision
+    that looks ahead cannot be called settled before those readings are there.
     """
-    earlier = np.arange(max(0, before + 1 - NEIGHBOURS), before + 1)
-    earlier = earlier[keep[earlier]]
-    between = np.arange(low, min(low_end, low + NEIGHBOURS))
-    later = np.arange(after, min(after + NEIGHBOURS, len(v)))
-    later = later[v[later] >= v[later[:1]]]
-    usual, rises = [0.0], []
-    for part in (earlier, between, later):
-        steps = np.diff(v[part])
-        ordinary = (steps > 0) & ~cut[part[1:]]
-        ordinary[:-1] &= steps[1:] >= 0  # what falls at once was a spike
-        rising = np.flatnonzero(ordinary)
-        if len(rising):
-            rates = np.sort(steps[rising] / np.diff(t[part])[rising])
-            usual.append(float(rates[(len(rates) - 1) // 2]))
-            rises.append(steps[rising])
-    return Pace(max(usual), quantum_of(np.concatenate(rises)) if rises else 0.0)
+
+    def __init__(self, seen: Sequence[Part], ahead: Callable[[], Part]) -> None:
+        self._seen, self._ahead = seen, ahead
+
+    @cached_property
+    def pace(self) -> Pace:
+        """The pace of all three."""
+        parts = [*self._seen, self._ahead()]
+        rises = np.concatenate([part.rises for part in parts])
+        return Pace(max(part.per_us for part in parts), quantum_of(rises))
+
+    def explains(self, rise: float, dt: float) -> bool:
+        """As `Pace.explains`."""
+        per_us = max(part.per_us for part in self._seen)
+        return bool(rise <= ORDINARY_PACES * per_us * dt) or self.pace.explains(rise, dt)
+
+    def beyond(self, rise: float, most: float) -> bool:
+        """Whether a rise is more than ``most`` and a quantum."""
+        if rise <= most:
+            return False
+        # The quantum is never more than the least rise.
+        least = min((float(p.rises.min()) for p in self._seen if len(p.rises)), default=np.inf)
+        return rise > most + least or bool(rise > most + self.pace.quantum)
+
+
+def part_of(t: Ints, v: Floats, cut: Bools, readings: Ints) -> Part:
+    """The rises from each of ``readings`` (indices) to the next."""
+    steps = np.diff(v[readings])
+    ordinary = (steps > 0) & ~cut[readings[1:]]
+    ordinary[:-1] &= steps[1:] >= 0  # what falls at once was a spike
+    rising = np.flatnonzero(ordinary)
+    if not len(rising):
+        return Part(0.0, steps[:0])
+    rates = np.sort(steps[rising] / np.diff(t[readings])[rising])
+    return Part(float(rates[(len(rates) - 1) // 2]), steps[rising])
 
 
 def quantum_of(rises: Floats) -> float:

@@ -1,4 +1,4 @@
-"""The plant's calendar: hours, days, statistical months and years in its own time zone.
+"""The plant's calendar: hours, shifts, days, statistical months and years in its own time zone.
 
 A statistical month that ends on day 25 is labelled by the month in which it ends: 2026-10 runs from
 26 September to 25 October. The statistical year is its twelve months.
@@ -6,7 +6,6 @@ A statistical month that ends on day 25 is labelled by the month in which it end
 
 from __future__ import annotations
 
-from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, get_args
@@ -14,9 +13,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from config.errors import InputError
+from config.months import month_after, month_start, statistical_month
+from config.shifts import ShiftPlan, shift_spans
 from pipeline.rules import GRID_US
 
-By = Literal["15min", "hour", "day", "month", "year"]
+By = Literal["15min", "30min", "hour", "shift", "day", "month", "year"]
 BYS: tuple[By, ...] = get_args(By)
 PERIOD_SCHEMA = pl.Schema(
     {
@@ -30,16 +32,24 @@ PERIOD_SCHEMA = pl.Schema(
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GRID = timedelta(microseconds=GRID_US)
+_CLOCK_MINUTES: dict[By, int] = {"15min": 15, "30min": 30, "hour": 60}
+_NO_SHIFTS: ShiftPlan = {}
 
 
 def periods(
-    by: By, start: datetime, end: datetime, zone: ZoneInfo, month_end_day: int = 31
+    by: By,
+    start: datetime,
+    end: datetime,
+    zone: ZoneInfo,
+    month_end_day: int = 31,
+    shifts: ShiftPlan = _NO_SHIFTS,
 ) -> pl.DataFrame:
     """All periods of a kind that overlap ``start`` to ``end`` (aware), clipped to it.
 
     Both are first moved outward to the 15-minute grid: an interval is in one period or in none.
     ``whole`` is False where the clip took something away. Days of 23 and 25 hours are as long as
-    they are.
+    they are. Between shifts there may be time that no period holds. Raises InputError for shifts
+    where there are none.
 
     >>> periods("month", datetime(2026, 9, 26, tzinfo=UTC), datetime(2026, 10, 26, tzinfo=UTC),
     ...         ZoneInfo("UTC"), 25)["period"].to_list()
@@ -50,8 +60,12 @@ def periods(
     if end <= start:
         return PERIOD_SCHEMA.to_frame()
     start, end = start - (start - _EPOCH) % _GRID, end + (_EPOCH - end) % _GRID
+    if by == "shift":
+        bounds = _shifts(shifts, start, end, zone)
+    else:
+        bounds = _bounds(by, start, end, zone, month_end_day)
     rows = []
-    for label, first, after in _bounds(by, start, end, zone, month_end_day):
+    for label, first, after in bounds:
         if after > start:
             clipped = max(first, start), min(after, end)
             rows.append((by, label, *clipped, clipped == (first, after)))
@@ -62,13 +76,13 @@ def _bounds(
     by: By, start: datetime, end: datetime, zone: ZoneInfo, month_end_day: int
 ) -> Iterator[tuple[str, datetime, datetime]]:
     """Labels and bounds (UTC) of the periods from the one that holds ``start`` up to ``end``."""
-    if by in ("15min", "hour"):
-        step = timedelta(minutes=15 if by == "15min" else 60)
-        first = start.astimezone(zone).replace(minute=0).astimezone(UTC)
+    if by in _CLOCK_MINUTES:
+        minutes = _CLOCK_MINUTES[by]
+        first = _floor(start.astimezone(zone), minutes).astimezone(UTC)
         while first < end:
-            # Steps of true time: through a change of the clock each period keeps its length.
-            yield first.astimezone(zone).isoformat(timespec="minutes"), first, first + step
-            first += step
+            after = _clock_end(first, minutes, zone)
+            yield first.astimezone(zone).isoformat(timespec="minutes"), first, after
+            first = after
         return
     starts = _local_starts(by, start.astimezone(zone).date(), month_end_day)
     label, day = next(starts)
@@ -78,6 +92,36 @@ def _bounds(
         label = label_after
 
 
+def _shifts(
+    plan: ShiftPlan, start: datetime, end: datetime, zone: ZoneInfo
+) -> Iterator[tuple[str, datetime, datetime]]:
+    """Labels such as ``2026-10-05 night``: the day that the shift belongs to, and its name."""
+    if not plan:
+        raise InputError(
+            "periods by shift, and no shifts are configured",
+            allowed="shifts of plant.yaml",
+            todo="state them under `shifts:`, or ask by hour or day",
+        )
+    for span in shift_spans(plan, start, end, zone):
+        yield f"{span.day.isoformat()} {span.name}", span.start_utc, span.end_utc
+
+
+def _clock_end(first: datetime, minutes: int, zone: ZoneInfo) -> datetime:
+    """End of the piece of the clock that begins at ``first`` (both UTC).
+
+    True time: through a change of the clock by an hour each piece keeps its length. One by half an
+    hour leaves half an hour of its own, so that those behind it begin on the clock's hour again.
+    """
+    after = (first + timedelta(minutes=minutes)).astimezone(zone)
+    if after.utcoffset() == first.astimezone(zone).utcoffset():
+        after = _floor(after, minutes)
+    return after.astimezone(UTC)
+
+
+def _floor(local: datetime, minutes: int) -> datetime:
+    return local.replace(minute=local.minute // minutes * minutes, second=0, microsecond=0)
+
+
 def _local_starts(by: By, day: date, month_end_day: int) -> Iterator[tuple[str, date]]:
     """Labels and first days of the periods from the one that ``day`` is in, without end."""
     while by == "day":
@@ -85,30 +129,11 @@ def _local_starts(by: By, day: date, month_end_day: int) -> Iterator[tuple[str, 
         day += timedelta(1)
     year, month = statistical_month(day, month_end_day)
     while by == "year":
-        yield f"{year:04}", _month_start(year, 1, month_end_day)
+        yield f"{year:04}", month_start(year, 1, month_end_day)
         year += 1
     while True:
-        yield f"{year:04}-{month:02}", _month_start(year, month, month_end_day)
-        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-
-
-def statistical_month(day: date, month_end_day: int) -> tuple[int, int]:
-    """Year and month of the statistical month that ``day`` belongs to.
-
-    >>> statistical_month(date(2026, 9, 26), 25), statistical_month(date(2026, 9, 25), 25)
-    ((2026, 10), (2026, 9))
-    """
-    last = min(month_end_day, monthrange(day.year, day.month)[1])
-    if day.day <= last:
-        return day.year, day.month
-    return (day.year, day.month + 1) if day.month < 12 else (day.year + 1, 1)
-
-
-def _month_start(year: int, month: int, month_end_day: int) -> date:
-    """First day of a statistical month: the day after the one before ends."""
-    year, month = (year, month - 1) if month > 1 else (year - 1, 12)
-    last = min(month_end_day, monthrange(year, month)[1])
-    return date(year, month, last) + timedelta(1)
+        yield f"{year:04}-{month:02}", month_start(year, month, month_end_day)
+        year, month = month_after(year, month)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -45,6 +45,11 @@ class Pieces:
     measured: pl.DataFrame
     gaps: pl.DataFrame
 
+    @classmethod
+    def of_gaps(cls, gaps: pl.DataFrame) -> Pieces:
+        """Gaps alone."""
+        return cls(MEASURED_SCHEMA.to_frame(), gaps)
+
 
 def sum_by_bin(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Parts of ``measured`` that meet in a bin, added up."""
@@ -92,24 +97,29 @@ def rule_frame(rules: Sequence[MeterRule]) -> pl.LazyFrame:
     )
 
 
-def counter_pieces(bins: pl.DataFrame, holes: pl.DataFrame, rules: Sequence[MeterRule]) -> Pieces:
-    """Pieces of counters from their bins (``bins.BIN_SCHEMA``) and the holes inside bins."""
-    frame = rule_frame(rules)
+def counter_pieces(
+    bins: pl.DataFrame, holes: pl.DataFrame, registers: Sequence[MeterRule]
+) -> Pieces:
+    """Pieces of counters from their bins (``bins.BIN_SCHEMA``) and the holes inside bins.
+
+    ``registers``: the rule of each register, by its number.
+    """
+    frame = _register_frame(registers)
     steps = (
         bins.lazy()
-        .join(frame, on="meter_id", maintain_order="left")
+        .join(frame, on="register", maintain_order="left")
         .select(
-            "meter_id",
+            "register",
             "bin",
             "inner",
             "enter_code",
             "rate",
             seen_us=pl.col("t1") - pl.col("t0") - pl.col("hole_us"),
-            apart=pl.col("bin").diff().over("meter_id"),
-            t0=pl.col("t1").shift(1).over("meter_id"),
+            apart=pl.col("bin").diff().over("register"),
+            t0=pl.col("t1").shift(1).over("register"),
             t1="t0",
-            amount=(pl.col("v0") - pl.col("v1").shift(1) + pl.col("enter_add")).over("meter_id"),
-            watched=(pl.col("t0") - pl.col("t1").shift(1)).over("meter_id") <= pl.col("max_gap_us"),
+            amount=(pl.col("v0") - pl.col("v1").shift(1) + pl.col("enter_add")).over("register"),
+            watched=(pl.col("t0") - pl.col("t1").shift(1)).over("register") <= pl.col("max_gap_us"),
         )
         .with_columns(
             split=(
@@ -132,23 +142,64 @@ def counter_pieces(bins: pl.DataFrame, holes: pl.DataFrame, rules: Sequence[Mete
     )
     # A bin holds what its readings span, the end of the step into it, the start of the one out.
     after = pl.when("split").then(pl.col("amount") - pl.col("before")).otherwise(0.0)
-    out_amount = pl.col("before").shift(-1).over("meter_id").fill_null(0.0)
-    out_us = pl.col("before_us").shift(-1).over("meter_id").fill_null(0)
+    out_amount = pl.col("before").shift(-1).over("register").fill_null(0.0)
+    out_us = pl.col("before_us").shift(-1).over("register").fill_null(0)
     measured = steps.lazy().select(
-        "meter_id",
+        "register",
         "bin",
         amount=pl.col("inner") + after + out_amount,
         covered_us=pl.col("seen_us") + pl.col("after_us") + out_us,
     )
     gaps = _step_gaps(steps.filter(pl.col("apart").is_not_null() & ~pl.col("split")))
-    return Pieces(measured.collect(), pl.concat([gaps, _hole_gaps(holes.lazy(), frame)]))
+    gaps = pl.concat([gaps, _hole_gaps(holes.lazy(), frame)])
+    laid = _of_meters(measured, frame, "amount").collect()
+    if any(rule.later for rule in registers):  # two registers can meet in one bin
+        laid = sum_by_bin([laid])
+    return Pieces(
+        laid,
+        _of_meters(gaps.lazy(), frame, "amount", "low", "high").collect(),
+    )
+
+
+def _register_frame(registers: Sequence[MeterRule]) -> pl.LazyFrame:
+    """Registers as a frame; ``ratio``: raw amounts of the ledger for one of the register's."""
+    return pl.LazyFrame(
+        [
+            (
+                number,
+                rule.meter_id,
+                rule.max_gap_us,
+                rule.rate_per_us,
+                rule.scale / (rule.ledger_scale or rule.scale),
+            )
+            for number, rule in enumerate(registers)
+        ],
+        schema={
+            "register": pl.Int32,
+            "meter_id": pl.String,
+            "max_gap_us": pl.Int64,
+            "rate": pl.Float64,
+            "ratio": pl.Float64,
+        },
+        orient="row",
+    )
+
+
+def _of_meters(pieces: pl.LazyFrame, frame: pl.LazyFrame, *amounts: str) -> pl.LazyFrame:
+    """Pieces of registers as those of their meters, in raw amounts of the ledger's row."""
+    names = [name for name in pieces.collect_schema().names() if name != "register"]
+    return (
+        pieces.join(frame.select("register", "meter_id", "ratio"), on="register")
+        .with_columns(pl.col(amounts) * pl.col("ratio"))
+        .select("meter_id", *names)
+    )
 
 
 def _step_gaps(steps: pl.DataFrame) -> pl.DataFrame:
     known = pl.col("amount").is_not_null()
     most = pl.col("rate") * (pl.col("t1") - pl.col("t0"))
     return steps.select(
-        "meter_id",
+        "register",
         "t0",
         "t1",
         code=pl.when(pl.col("enter_code").is_not_null())
@@ -165,9 +216,9 @@ def _step_gaps(steps: pl.DataFrame) -> pl.DataFrame:
 def _hole_gaps(holes: pl.LazyFrame, frame: pl.LazyFrame) -> pl.DataFrame:
     """Gaps inside one bin: unwatched with a known amount, or cut with an unknown one."""
     return (
-        holes.join(frame, on="meter_id")
+        holes.join(frame, on="register")
         .select(
-            "meter_id",
+            "register",
             "t0",
             "t1",
             "code",

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.checkpoints import DAY_US
 from pipeline.findings import EVENT_SCHEMA
 from pipeline.pieces import rule_frame
 from pipeline.rules import MeterRule
@@ -32,7 +33,10 @@ class Series(NamedTuple):
 
 
 def good_rows(readings: pl.LazyFrame, rules: Sequence[MeterRule]) -> pl.LazyFrame:
-    """Good readings whose quantity is the one that the ledger names, with ``t`` in microseconds."""
+    """Good readings whose quantity is the one that the ledger names.
+
+    Columns: meter_id, t in microseconds, value, received_utc.
+    """
     key = ("meter_id", "quantity")
     changes = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in key)
     present = readings.select(key).filter(changes).unique().collect(engine="streaming")
@@ -40,7 +44,7 @@ def good_rows(readings: pl.LazyFrame, rules: Sequence[MeterRule]) -> pl.LazyFram
     if not set(present.iter_rows()) <= {(rule.meter_id, rule.quantity) for rule in rules}:
         mine = rule_frame(rules).select(key)
         good = good.join(mine, on=key, how="semi", maintain_order="left")
-    return good.with_columns(t=pl.col("time_utc").to_physical())
+    return good.select("meter_id", "value", "received_utc", t=pl.col("time_utc").to_physical())
 
 
 def series_of(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[list[Series], pl.DataFrame]:
@@ -55,7 +59,7 @@ def series_of(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[list[Seri
     for rule, t, v in _by_meter(rows, rules):
         finite = np.isfinite(v)
         if not finite.all():
-            events.append(_not_finite(rule.meter_id, t[~finite]))
+            events.extend(_not_finite(rule.meter_id, t[~finite]))
             t, v = t[finite], v[finite]
         t, v, conflicts = _in_order(t, v)
         found[rule.meter_id] = Series(rule, t, v)
@@ -110,13 +114,28 @@ def _in_order(t: Ints, v: Floats) -> tuple[Ints, Floats, Ints]:
     return t[last], v[last], conflicts
 
 
-def samples_of(rows: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """meter_id, t, value sorted by meter and time, each time once; and events about readings."""
+def samples_of(rows: pl.LazyFrame, rules: Sequence[MeterRule]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """meter_id, t, value sorted by meter and time, each time once; and events about readings.
+
+    Values are by the ledger's ratio: those of later installations are converted.
+    """
+    frame, events = _samples(rows)
+    for rule in rules:
+        for era in rule.later:
+            inside = (pl.col("meter_id") == rule.meter_id) & (pl.col("t") >= era.from_us)
+            inside &= pl.col("t") < era.to_us
+            value = pl.when(inside).then(pl.col("value") * (era.scale / rule.scale))
+            frame = frame.with_columns(value.otherwise("value").alias("value"))
+    return frame, events
+
+
+def _samples(rows: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     frame = rows.select("meter_id", "t", "value").collect(engine="streaming")
     finite = pl.col("value").is_finite().fill_null(False)
     said = [
-        _not_finite(str(meter_id), part["t"].to_numpy())
+        event
         for (meter_id,), part in frame.filter(~finite).group_by("meter_id")
+        for event in _not_finite(str(meter_id), part["t"].to_numpy())
     ]
     events = pl.DataFrame(said, schema=EVENT_SCHEMA)
     frame = frame.filter(finite).sort("meter_id", "t", "value")
@@ -164,11 +183,15 @@ def _conflict_events(settled: pl.DataFrame) -> pl.DataFrame:
     ).cast(EVENT_SCHEMA)
 
 
-def _not_finite(meter_id: str, t: Ints) -> dict[str, Any]:
-    return {
-        "meter_id": meter_id,
-        "code": "reading.not_finite",
-        "start_us": int(t.min()),
-        "end_us": int(t.max()),
-        "evidence": {"discarded": len(t)},
-    }
+def _not_finite(meter_id: str, t: Ints) -> Iterator[dict[str, Any]]:
+    """One event for each UTC day."""
+    days = t // DAY_US
+    for day in np.unique(days):
+        of_day = t[days == day]
+        yield {
+            "meter_id": meter_id,
+            "code": "reading.not_finite",
+            "start_us": int(of_day.min()),
+            "end_us": int(of_day.max()),
+            "evidence": {"discarded": len(of_day)},
+        }

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from pipeline.grid import flows_both_ways, portion
+from pipeline.grid import portion
 from pipeline.pieces import is_covered
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
 from pipeline.sums import total, total_or_null
 
 METER_PERIOD_KEY = ("meter_id", "grain", "period", "start_utc", "end_utc", "whole")
-FIGURES = ("amount", "low", "high", "coverage_ratio")
+SUMS = ("measured", "covered_s")
+UNBOUNDED = float("inf")
+ROUNDING_S = 0.001  # less is not missing time
 
 
-def meter_periods(
-    intervals: pl.LazyFrame,
-    gaps: pl.LazyFrame,
-    periods: pl.DataFrame,
-    rules: Sequence[MeterRule],
-) -> pl.DataFrame:
-    """Amount of every meter in every period: amount, unit, low, high, coverage_ratio.
-
-    ``amount`` is null where nothing is known of the period. A gap that lies inside a period is
-    exact; of one that straddles its end, only the bounds are known, and the even share is booked.
-    Time outside all readings adds nothing to ``amount`` and what rated power allows to ``high``
-    (and takes it from ``low``, where the meter has ever flowed backwards). ``low`` and ``high`` are
-    null where nothing bounds them.
-    """
-    negative = intervals.filter(pl.col("low") < 0).select("meter_id").unique().collect()
-    backwards = pl.col("meter_id").is_in(flows_both_ways(rules, negative["meter_id"]))
-    every = _meters(rules).join(periods.lazy(), how="cross")
-    measured = (
+def interval_sums(intervals: pl.LazyFrame, periods: pl.DataFrame) -> pl.DataFrame:
+    """What intervals measured in each period, by meter: start_utc, measured, covered_s."""
+    return (
         intervals.sort("interval_start_utc")
         .join_asof(
             periods.lazy().select("start_utc", "end_utc").sort("start_utc"),
@@ -43,45 +30,83 @@ def meter_periods(
         .group_by("meter_id", "start_utc")
         .agg(
             measured=total("measured"),
-            covered_us=total(pl.col("coverage_ratio") * GRID_US),
+            covered_s=total(pl.col("coverage_ratio") * (GRID_US / 1e6)),
         )
-    )
-    return (
-        every.join(measured, on=("meter_id", "start_utc"), how="left")
-        .join(_gap_parts(gaps, periods), on=("meter_id", "start_utc"), how="left")
-        .with_columns(
-            pl.col("measured", "covered_us", "part", "part_low", "gap_us").fill_null(0.0),
-            part_high=pl.when(pl.col("gap_us").is_null()).then(0.0).otherwise(pl.col("part_high")),
-            window_us=(pl.col("end_utc") - pl.col("start_utc")).dt.total_microseconds(),
-        )
-        .with_columns(
-            unseen_us=pl.col("window_us") - pl.col("covered_us") - pl.col("gap_us"),
-            known=(pl.col("covered_us") > 0) | (pl.col("known_gaps").fill_null(0) > 0),
-        )
-        .with_columns(
-            # A millisecond of rounding is not missing time.
-            unseen=pl.when(pl.col("unseen_us") > 1000)
-            .then(pl.col("max_rate_per_h") * pl.col("unseen_us") / US_PER_H)
-            .otherwise(0.0)
-        )
-        .select(
-            *METER_PERIOD_KEY,
-            "unit",
-            amount=pl.when("known").then(pl.col("measured") + pl.col("part")),
-            low=bounded(
-                pl.col("measured")
-                + pl.col("part_low")
-                - pl.when(backwards).then(pl.col("unseen").fill_null(UNBOUNDED)).otherwise(0.0)
-            ),
-            high=pl.col("measured") + pl.col("part_high") + pl.col("unseen"),
-            coverage_ratio=pl.min_horizontal(pl.col("covered_us") / pl.col("window_us"), 1.0),
-        )
-        .sort("meter_id", "start_utc")
         .collect()
     )
 
 
-UNBOUNDED = float("inf")
+def period_sums(parts: pl.LazyFrame, periods: pl.DataFrame) -> pl.DataFrame:
+    """The same for longer periods, from shorter ones that tile them (start_utc and `SUMS`)."""
+    return (
+        parts.select("meter_id", *SUMS, part_utc="start_utc")
+        .sort("part_utc")
+        .join_asof(
+            periods.lazy().select("start_utc", "end_utc").sort("start_utc"),
+            left_on="part_utc",
+            right_on="start_utc",
+        )
+        .filter(pl.col("part_utc") < pl.col("end_utc"))
+        .group_by("meter_id", "start_utc")
+        .agg(total(name).alias(name) for name in SUMS)
+        .collect()
+    )
+
+
+def meter_periods(
+    sums: pl.DataFrame,
+    gaps: pl.LazyFrame,
+    periods: pl.DataFrame,
+    rules: Sequence[MeterRule],
+    backwards: Collection[str],
+) -> pl.DataFrame:
+    """Amount of every meter in every period, in the columns of ``meter_periods`` and ``whole``.
+
+    ``sums``: as `interval_sums` or `period_sums` makes them. ``amount`` is null where nothing is
+    known of the period. A gap that lies inside a period is exact; of one that straddles its end,
+    only the bounds are known, and the even share is booked. Time outside all readings adds nothing
+    to ``amount`` and what rated power allows to ``high`` (and takes it from ``low``, where the
+    meter is one of ``backwards``: it has flowed backwards). ``low`` and ``high`` are null where
+    nothing bounds them.
+    """
+    is_backwards = pl.col("meter_id").is_in(sorted(backwards))
+    return (
+        _meters(rules)
+        .join(periods.lazy(), how="cross")
+        .join(sums.lazy(), on=("meter_id", "start_utc"), how="left")
+        .join(_gap_parts(gaps, periods), on=("meter_id", "start_utc"), how="left")
+        .with_columns(
+            pl.col("measured", "covered_s", "part", "part_low", "gap_s").fill_null(0.0),
+            part_high=pl.when(pl.col("gap_s").is_null()).then(0.0).otherwise(pl.col("part_high")),
+            window_s=(pl.col("end_utc") - pl.col("start_utc")).dt.total_microseconds() / 1e6,
+        )
+        .with_columns(
+            unseen_s=pl.col("window_s") - pl.col("covered_s") - pl.col("gap_s"),
+            known=(pl.col("covered_s") > 0) | (pl.col("known_gaps").fill_null(0) > 0),
+        )
+        .with_columns(
+            unseen=pl.when(pl.col("unseen_s") > ROUNDING_S)
+            .then(pl.col("max_rate_per_h") * pl.col("unseen_s") / 3600)
+            .otherwise(0.0)
+        )
+        .select(
+            *METER_PERIOD_KEY,
+            "measured",
+            "covered_s",
+            "unit",
+            imputed="part",
+            amount=pl.when("known").then(pl.col("measured") + pl.col("part")),
+            low=bounded(
+                pl.col("measured")
+                + pl.col("part_low")
+                - pl.when(is_backwards).then(pl.col("unseen").fill_null(UNBOUNDED)).otherwise(0.0)
+            ),
+            high=pl.col("measured") + pl.col("part_high") + pl.col("unseen"),
+            coverage_ratio=pl.min_horizontal(pl.col("covered_s") / pl.col("window_s"), 1.0),
+        )
+        .sort("meter_id", "start_utc")
+        .collect()
+    )
 
 
 def bounded(low: pl.Expr) -> pl.Expr:
@@ -117,7 +142,7 @@ def _gap_parts(gaps: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
             part_high=total_or_null("part_high"),
             known_gaps=pl.col("part").count(),
             # Covered gaps are in the intervals' coverage already.
-            gap_us=pl.col("overlap_us").filter(~is_covered()).sum().cast(pl.Float64),
+            gap_s=pl.col("overlap_us").filter(~is_covered()).sum() / 1e6,
         )
     )
 

@@ -1,8 +1,9 @@
 """What became of every reading: expected = good + missing(by reason) + dropped(by reason).
 
-Outcomes are booked per meter and UTC day, in the transaction that stores the readings. The
-expected count of a polled meter is not a count: it is computed from the first and the last tick of
-its schedule, and must agree with what was booked.
+Outcomes are booked per meter and day of the plant, in the transaction that stores the readings.
+The expected count of a polled meter is not a count: it is computed from the first and the last tick
+of its schedule, and must agree with what was booked. By day it is counted, as an entry beside the
+outcomes, and the days must add up to it.
 
 Two cases. Ticks 10, 11, 14 arrive: three outcomes are booked, and 12 and 13, which nobody polled,
 as ``not_running``; expected is 14 - 10 + 1 = 5. Then the clock is set back and tick 13 comes
@@ -20,8 +21,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from config.tables import Reading
+from storage.arrivals import Arrivals
+from storage.days import Days
 from storage.ticks import (
-    DAY_US,
     ENDED,
     LONGEST_STEP_BACK_US,
     OPEN,
@@ -48,26 +50,29 @@ NOT_RUNNING = "not_running"
 """A tick of the schedule at which nothing polled."""
 BAD_PAYLOAD = "bad_payload"
 
-RESERVED_OUTCOMES = (DUPLICATE, REPEATED, REJECTED, NOT_RUNNING)
+EXPECTED = "expected"
+"""What the outcomes of a day must add up to; booked beside them."""
+LATE = "late"
+"""Stored, and counted under its outcome too: see `storage.arrivals`."""
+
+RESERVED_OUTCOMES = (DUPLICATE, REPEATED, REJECTED, NOT_RUNNING, EXPECTED, LATE)
 """Booked by the spool itself; no reading may have one of them as its status."""
 _DROPPED = frozenset((BAD_PAYLOAD, REJECTED))
-_OUTSIDE = frozenset((DUPLICATE, REPEATED))
+OUTSIDE = frozenset((DUPLICATE, REPEATED, EXPECTED, LATE))
+"""Entries that are not part of the identity's right side."""
 
 _STATEMENT_ROWS = 200
 """Rows of one statement, about 0.2 ms."""
 _ADD = "ON CONFLICT DO UPDATE SET count = count + excluded.count"
-KEPT_DAYS = 400
-"""Days for which the account is kept by day."""
-JOINED_DAY = -1_000_000
-"""Stands for all days before those; lies before the year 1."""
 
 
 @dataclass(frozen=True)
 class MeterAccount:
-    """What became of a meter's readings since the spool was made. Counts of readings or ticks.
+    """What became of a meter's readings since the account began. Counts of readings or ticks.
 
     For a polled meter ``expected`` is the number of ticks from the first to the last; for any
-    other the number of readings received, without duplicates.
+    other the number of readings received, without duplicates. ``duplicates``, ``repeated`` and
+    ``late`` stand outside the identity.
     """
 
     meter_id: str
@@ -77,6 +82,7 @@ class MeterAccount:
     dropped: Mapping[str, int]
     duplicates: int
     repeated: int
+    late: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -90,7 +96,9 @@ class Booking:
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
         self._counts: Counter[tuple[str, int, str]] = Counter()
-        self.received: Counter[str] = Counter()
+        self._received: Counter[tuple[str, int]] = Counter()
+        self._days = Days(cursor.execute("SELECT zone FROM book").fetchone()[0])
+        self._arrivals = Arrivals(cursor)
         self._changed: dict[tuple[str, int], Epoch] = {}
         self._moved: dict[str, Going] = {}
         self._intervals: dict[str, int] = dict(cursor.execute("SELECT * FROM schedule").fetchall())
@@ -98,19 +106,22 @@ class Booking:
         # The last epoch of a meter comes last, and stays.
         ticks = cursor.execute("SELECT * FROM ticks ORDER BY meter_id, epoch").fetchall()
         for meter_id, *epoch in ticks:
-            self._going[meter_id] = Going(Epoch(*epoch), self._intervals.get(meter_id))
+            self._follow(meter_id, Epoch(*epoch))
 
     def book(self, readings: Sequence[Reading | Row]) -> tuple[list[int], list[int]]:
-        """Book readings in their order; the UTC day of each, and the places of repeated ones."""
+        """Book readings in their order; the day of each, and the places of repeated ones."""
         days: list[int] = []
         repeated: list[int] = []
-        counts, received, going_of = self._counts, self.received, self._going
+        counts, received, going_of = self._counts, self._received, self._going
+        day_of, is_late = self._days.of, self._arrivals.is_late
         for place, reading in enumerate(readings):
-            meter_id, _, time_us, _, status, _, _, sequence = reading
+            meter_id, _, time_us, _, status, _, received_us, sequence = reading
             if sequence is None:
-                day = time_us // DAY_US
+                day = day_of(time_us)
                 counts[meter_id, day, status] += 1
-                received[meter_id] += 1
+                received[meter_id, day] += 1
+                if is_late(meter_id, time_us, received_us):
+                    counts[meter_id, day, LATE] += 1
                 days.append(day)
                 continue
             going = going_of.get(meter_id)
@@ -133,74 +144,96 @@ class Booking:
                 continue
             entry = self.judge(meter_id, time_us, status, sequence)
             self.book_entry(meter_id, entry)
-            days.append(entry.day_utc)
+            days.append(entry.day)
             if entry.repeats:
                 repeated.append(place)
         return days, repeated
 
+    def day_of(self, time_us: int) -> int:
+        """The plant's day of a moment."""
+        return self._days.of(time_us)
+
     def judge(self, meter_id: str, time_us: int, status: str, sequence: int | None) -> Entry:
         """How a reading would be booked. Books nothing."""
         if sequence is None:
-            return Entry(time_us // DAY_US, status)
+            return Entry(self._days.of(time_us), status)
         interval_us = self._intervals.get(meter_id)
         if not fits(sequence, time_us, interval_us):
             # A tick of another interval, from before `schedule` was told: no tick of this one.
-            return Entry(time_us // DAY_US, status)
+            return Entry(self._days.of(time_us), status)
         going = self._going.get(meter_id)
         epoch = None if going is None else going.now()
         # The tick's own day, so that a reading a little after midnight counts where it was due.
-        day_utc = (time_us if interval_us is None else sequence * interval_us) // DAY_US
+        day = self._days.of(time_us if interval_us is None else sequence * interval_us)
         if (
             epoch is not None
             and epoch.phase == OPEN
             and sequence <= epoch.last
             and epoch.last_us - time_us <= LONGEST_STEP_BACK_US
         ):
-            return Entry(day_utc, REPEATED, scheduled=True)
-        return next_tick(status, day_utc, sequence, time_us, epoch, interval_us)
+            return Entry(day, REPEATED, scheduled=True)
+        return next_tick(status, day, sequence, time_us, epoch, interval_us)
 
     def book_entry(self, meter_id: str, entry: Entry, outcome: str | None = None) -> None:
         """Book one reading, and the ticks missed before it; ``outcome`` replaces its own."""
-        self._counts[meter_id, entry.day_utc, outcome or entry.outcome] += 1
+        counts = self._counts
+        counts[meter_id, entry.day, outcome or entry.outcome] += 1
         if not entry.scheduled:
-            self.received[meter_id] += 1
+            self._received[meter_id, entry.day] += 1
         if entry.epoch is None:
             return
+        counts[meter_id, entry.day, EXPECTED] += 1
         if entry.missed:
             interval_us = entry.epoch.interval_us
-            for day_utc, count in by_day(entry.missed, interval_us, entry.day_utc):
-                self._counts[meter_id, day_utc, NOT_RUNNING] += count
+            for day, count in by_day(entry.missed, interval_us, entry.day, self._days):
+                counts[meter_id, day, NOT_RUNNING] += count
+                counts[meter_id, day, EXPECTED] += count
         for epoch in (entry.closed, entry.epoch):
             if epoch is not None:
                 self._changed[meter_id, epoch.number] = epoch
         self._settle(meter_id)
-        self._going[meter_id] = Going(entry.epoch, self._intervals.get(meter_id))
+        self._follow(meter_id, entry.epoch)
+
+    def _follow(self, meter_id: str, epoch: Epoch) -> None:
+        self._going[meter_id] = Going(epoch, self._intervals.get(meter_id), self._days)
 
     def _settle(self, meter_id: str) -> None:
         """Take the ticks that followed into the counts."""
         if (going := self._moved.pop(meter_id, None)) is not None:
             self._counts[meter_id, going.day, going.status] += going.count
+            self._counts[meter_id, going.day, EXPECTED] += going.count
             going.count = 0
 
     def write(self, cursor: sqlite3.Cursor) -> None:
         """Put every booking into the tables; there is none afterwards."""
         add_counts(cursor, self.counts())
-        _put(cursor, f"INSERT INTO received VALUES {{}} {_ADD}", list(self.received.items()))
+        _put(cursor, f"INSERT INTO received VALUES {{}} {_ADD}", list(self.received().items()))
+        self._arrivals.write(cursor)
         ticks = [(meter_id, *epoch) for (meter_id, _), epoch in self.epochs().items()]
         _put(cursor, "INSERT OR REPLACE INTO ticks VALUES {}", ticks)
         for going in self._moved.values():
             going.count = 0
         self._counts.clear()
-        self.received.clear()
+        self._received.clear()
         self._changed.clear()
         self._moved.clear()
 
     def counts(self) -> Counter[tuple[str, int, str]]:
-        """Outcomes by meter, UTC day and outcome that are not in the table."""
+        """Entries by meter, day and outcome that are not in the table."""
         counts = self._counts.copy()
         for meter_id, going in self._moved.items():
             counts[meter_id, going.day, going.status] += going.count
+            counts[meter_id, going.day, EXPECTED] += going.count
+        for (meter_id, day), count in self._received.items():
+            counts[meter_id, day, EXPECTED] += count
         return counts
+
+    def received(self) -> Counter[str]:
+        """Readings outside any schedule, by meter, that are not in the table."""
+        received: Counter[str] = Counter()
+        for (meter_id, _), count in self._received.items():
+            received[meter_id] += count
+        return received
 
     def epochs(self) -> dict[tuple[str, int], Epoch]:
         """The epochs that are not in the table as they stand."""
@@ -212,9 +245,16 @@ class Booking:
 
 
 def add_counts(cursor: sqlite3.Cursor, counts: Mapping[tuple[str, int, str], int]) -> None:
-    """Add to the counts of the table, by meter, UTC day and outcome."""
+    """Add to the counts of the table, by meter, day and outcome; the days wait for the lake."""
     rows = [(*key, count) for key, count in counts.items() if count]
+    if not rows:
+        return
     _put(cursor, f"INSERT INTO account VALUES {{}} {_ADD}", rows)
+    cursor.execute("UPDATE book SET serial = serial + 1")
+    cursor.executemany(
+        "INSERT OR REPLACE INTO unbooked SELECT ?, serial FROM book",
+        [(day,) for day in {day for _, day, _ in counts}],
+    )
 
 
 def _put(cursor: sqlite3.Cursor, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -229,29 +269,6 @@ def _put(cursor: sqlite3.Cursor, statement: str, rows: Sequence[tuple[object, ..
         cursor.execute(
             statement.format(", ".join([marks] * len(part))), tuple(chain.from_iterable(part))
         )
-
-
-def join_old_days(cursor: sqlite3.Cursor, before_day: int) -> None:
-    """Join the days before ``before_day`` into one per meter and outcome.
-
-    Nothing asks for a day that old, and the table would grow for ever. Looks at each meter's old
-    rows only, not at the whole table.
-    """
-    old = (
-        "FROM (SELECT meter_id FROM received UNION SELECT meter_id FROM ticks) "
-        "CROSS JOIN account USING (meter_id) WHERE day_utc > ? AND day_utc < ?"
-    )
-    span = (JOINED_DAY, before_day)
-    cursor.execute(
-        f"INSERT INTO account SELECT meter_id, {JOINED_DAY}, outcome, sum(count) {old} "
-        "GROUP BY meter_id, outcome ON CONFLICT DO UPDATE SET count = count + excluded.count",
-        span,
-    )
-    cursor.execute(
-        f"DELETE FROM account WHERE (meter_id, day_utc, outcome) IN "
-        f"(SELECT meter_id, day_utc, outcome {old})",
-        span,
-    )
 
 
 def reschedule(cursor: sqlite3.Cursor, intervals_s: Mapping[str, float]) -> None:
@@ -293,7 +310,7 @@ def read_accounts(cursor: sqlite3.Cursor, booking: Booking) -> list[MeterAccount
 
     ``booking`` holds what is not in the tables yet.
     """
-    expected: Counter[str] = Counter(booking.received)
+    expected = booking.received()
     expected.update(dict(cursor.execute("SELECT meter_id, count FROM received").fetchall()))
     rows = cursor.execute("SELECT meter_id, epoch, last - first + 1 FROM ticks").fetchall()
     ticks = {(meter_id, number): count for meter_id, number, count in rows}
@@ -308,11 +325,12 @@ def read_accounts(cursor: sqlite3.Cursor, booking: Booking) -> list[MeterAccount
     rows += [(meter_id, outcome, n) for (meter_id, _, outcome), n in booking.counts().items()]
     for meter_id, outcome, count in rows:
         booked.setdefault(meter_id, Counter())[outcome] += count
-    return [_account(m, expected[m], booked[m]) for m in sorted(booked)]
+    return [account_of(m, expected[m], booked[m]) for m in sorted(booked)]
 
 
-def _account(meter_id: str, expected: int, booked: Mapping[str, int]) -> MeterAccount:
-    inside = {o: n for o, n in booked.items() if n and o != GOOD and o not in _OUTSIDE}
+def account_of(meter_id: str, expected: int, booked: Mapping[str, int]) -> MeterAccount:
+    """The account that ``booked`` outcomes make."""
+    inside = {o: n for o, n in booked.items() if n and o != GOOD and o not in OUTSIDE}
     return MeterAccount(
         meter_id=meter_id,
         expected=expected,
@@ -321,4 +339,5 @@ def _account(meter_id: str, expected: int, booked: Mapping[str, int]) -> MeterAc
         dropped={o: n for o, n in inside.items() if o in _DROPPED},
         duplicates=booked.get(DUPLICATE, 0),
         repeated=booked.get(REPEATED, 0),
+        late=booked.get(LATE, 0),
     )

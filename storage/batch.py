@@ -28,23 +28,33 @@ class Batch:
     ``app_id`` names the spool file and ``version`` is the number of the last reading: the lake
     keeps both with what it writes, so that it knows the batch again. ``rows`` counts readings.
     ``unsure``: some of them may be in the lake under another name (the spool was salvaged).
+    ``after`` is the number up to which the lake had all when it was taken, ``again`` whether it was
+    taken before, by a flush that did not end.
 
     Ending a batch that has ended changes nothing.
     """
 
     def __init__(
-        self, spool: BatchSource, app_id: str, after: int, version: int, rows: int, unsure: bool
+        self,
+        spool: BatchSource,
+        app_id: str,
+        after: int,
+        version: int,
+        *,
+        unsure: bool,
+        again: bool,
     ) -> None:
         self._spool = spool
-        self._after = after
+        self.after = after
         self.app_id = app_id
         self.version = version
-        self.rows = rows
+        self.rows = version - after
         self.unsure = unsure
+        self.again = again
 
     def frame(self, plant_id: str) -> pl.DataFrame:
         """The readings in the schema of the table ``readings``. Raises StorageError."""
-        groups = self._spool.columns_between(self._after, self.version)
+        groups = self._spool.columns_between(self.after, self.version)
         if not groups:
             return pl.DataFrame(schema=READINGS.polars_schema())
         schema = READINGS.polars_schema()

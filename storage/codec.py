@@ -47,7 +47,8 @@ class Columns(NamedTuple):
     """A group by column. ``meter`` to ``source`` are places in ``names``.
 
     ``value`` is NaN where there is none, ``sequence`` is 0 where ``scheduled`` is False. ``day`` is
-    the UTC day that a reading is booked on, ``repeated`` whether its tick had its outcome already.
+    the plant's day that a reading is booked on, ``repeated`` whether its tick had its outcome
+    already.
     """
 
     names: list[str]

@@ -1,28 +1,40 @@
-"""Merge the many small files that a flush every few seconds leaves behind."""
+"""Merge the many small files that a flush every few seconds leaves behind.
+
+A merge changes no row, and its commit says so (``dataChange: false``): whoever follows the table
+passes it over.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-import polars as pl
-from deltalake import DeltaTable, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, WriterProperties
 from deltalake.exceptions import CommitFailedError
 
 from config.tables import Table, month_of
+from storage.commits import commit_actions
+from storage.datafiles import (
+    COMPRESSION_LEVEL,
+    DataFile,
+    data_files,
+    rows_of,
+    write_file,
+)
 from storage.durable import sync_commits
-from storage.frames import MONTH, stored_schema
+from storage.frames import MONTH
 
 _MANY_FILES = 8
 """A partition with fewer files is left alone; late readings of a past month add a few."""
 _SORT_ROWS = 10_000_000
 """Most rows that are sorted, about 1.5 GB in memory; larger partitions are merged as they lie."""
 _TARGET_BYTES = 128 * 1024 * 1024
+_SETTLED_AFTER = timedelta(days=10)
+"""So long after a month's end its days are rewritten now and then; later, hardly ever."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +50,32 @@ class Compacted:
 class _Partition(NamedTuple):
     plant_id: str
     month: str
-    files: list[Path]
-    rows: int
+    files: list[DataFile]
 
     @property
-    def predicate(self) -> str:
-        return f"plant_id = '{self.plant_id}' AND {MONTH} = '{self.month}'"
+    def is_settled(self) -> bool:
+        return self.month < month_of(datetime.now(UTC) - _SETTLED_AFTER)
+
+    @property
+    def surplus(self) -> int:
+        """Files that a merge is for: in a month that goes on, one file for each day may stay."""
+        if self.is_settled:
+            return len(self.files)
+        return len(self.files) - len({f.one_day for f in self.files} - {None})
 
 
 def compact(table: Table, folder: Path) -> Compacted:
     """Merge partitions of many files, checkpoint the log, delete what is past its retention.
 
-    Past months are sorted by the table's key: one meter's rows then lie together, which makes
-    files smaller and reads of one meter shorter. A partition that somebody else writes at the
-    same time is left for the next compaction. Raises DeltaError and OSError.
+    Settled months are sorted by the table's key: one meter's rows then lie together, which makes
+    files smaller and reads of one meter shorter. A table that somebody else writes at the same
+    time is left for the next compaction. Raises DeltaError and OSError.
     """
     delta = DeltaTable(folder)
     before = len(delta.file_uris())
     merged = 0
-    for partition in _partitions(delta, folder):
-        if len(partition.files) < _MANY_FILES:
+    for partition in _partitions(table, delta):
+        if partition.surplus < _MANY_FILES:
             continue
         try:
             _merge(table, folder, partition)
@@ -75,49 +93,32 @@ def compact(table: Table, folder: Path) -> Compacted:
 
 def _merge(table: Table, folder: Path, partition: _Partition) -> None:
     delta = DeltaTable(folder)
-    before = delta.version()
-    properties = WriterProperties(compression="ZSTD", compression_level=3)
-    if partition.month < month_of(datetime.now(UTC)) and partition.rows <= _SORT_ROWS:
+    if partition.is_settled and sum(file.rows for file in partition.files) <= _SORT_ROWS:
         # Read and written against one version: rows that come in between make the commit fail.
-        current = next(p for p in _partitions(delta, folder) if p[:2] == partition[:2])
-        rows = pl.read_parquet(
-            current.files,
-            schema=stored_schema(table),
-            glob=False,
-            hive_partitioning=False,
-            missing_columns="insert",  # of files older than the column
-        )
-        rows = rows.sort([name for name in table.key if name in rows.columns])
-        rows = rows.with_columns(
-            pl.lit(partition.plant_id).alias("plant_id"), pl.lit(partition.month).alias(MONTH)
-        )
-        write_deltalake(
-            delta,
-            rows,
-            mode="overwrite",
-            predicate=partition.predicate,
-            target_file_size=_TARGET_BYTES,
-            writer_properties=properties,
-        )
-    else:
-        delta.optimize.compact(
-            partition_filters=[
-                ("plant_id", "=", partition.plant_id),
-                (MONTH, "=", partition.month),
-            ],
-            target_size=_TARGET_BYTES,
-            writer_properties=properties,
-        )
+        current = next(p for p in _partitions(table, delta) if p[:2] == partition[:2])
+        paths = [folder / unquote(file.path) for file in current.files]
+        rows = rows_of(table, current.plant_id, paths).collect().sort(table.key)
+        parts = 1 + sum(file.size for file in current.files) // _TARGET_BYTES
+        new = [
+            write_file(table, folder, part, current.month, data_change=False)
+            for part in rows.iter_slices(max(1, -(-rows.height // parts)))
+        ]
+        old = [file.removal(data_change=False) for file in current.files]
+        commit_actions(folder, delta, [*new, *old])
+        return
+    before = delta.version()
+    delta.optimize.compact(
+        partition_filters=[("plant_id", "=", partition.plant_id), (MONTH, "=", partition.month)],
+        target_size=_TARGET_BYTES,
+        writer_properties=WriterProperties(compression="ZSTD", compression_level=COMPRESSION_LEVEL),
+        commit_properties=CommitProperties(max_commit_retries=0),
+    )
     sync_commits(folder, range(before + 1, delta.version() + 1))
 
 
-def _partitions(delta: DeltaTable, folder: Path) -> Iterator[_Partition]:
-    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
-    files: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    rows: dict[tuple[str, str], int] = defaultdict(int)
-    columns = ("path", "num_records", "partition.plant_id", f"partition.{MONTH}")
-    for path, count, plant_id, month in actions.select(columns).iter_rows():
-        files[plant_id, month].append(folder / unquote(path))
-        rows[plant_id, month] += count or 0
-    for (plant_id, month), paths in sorted(files.items()):
-        yield _Partition(plant_id, month, paths, rows[plant_id, month])
+def _partitions(table: Table, delta: DeltaTable) -> list[_Partition]:
+    def place(file: DataFile) -> tuple[str, str]:
+        return file.plant_id, file.month
+
+    files = sorted(data_files(table, delta), key=place)
+    return [_Partition(*where, list(group)) for where, group in groupby(files, place)]

@@ -33,8 +33,7 @@ def flush(spool: Spool, lake: Lake, plant_id: str, limit: int) -> Flushed:
     rows = batches = rejected = 0
     end = spool.last_number()  # readings that come in meanwhile are left for the next flush
     while (batch := spool.take_batch(limit)) is not None:
-        seen = lake.transaction_version(READINGS, batch.app_id)
-        if seen is not None and seen > batch.version:
+        if _goes_back(batch, lake.transaction_version(READINGS, batch.app_id)):
             spool.renew()
             continue
         try:
@@ -51,6 +50,17 @@ def flush(spool: Spool, lake: Lake, plant_id: str, limit: int) -> Flushed:
         if batch.version >= end:
             break
     return Flushed(rows, batches, rejected)
+
+
+def _goes_back(batch: Batch, seen: int | None) -> bool:
+    """Whether the spool is an earlier one than that of which the lake has seen batch ``seen``.
+
+    Two cases. The lake has seen 10, the batch 1 to 10 is taken again: a flush ended between lake
+    and spool. The lake has seen 10 and the batch is 1 to 15: numbers 1 to 10 were given twice.
+    """
+    if seen is None or seen <= batch.after:
+        return False
+    return not batch.again or seen != batch.version
 
 
 def _frame(batch: Batch, lake: Lake, plant_id: str) -> pl.DataFrame:

@@ -70,8 +70,8 @@ def _count_duplicates(
     """Count repeats in the table at once: no group holds them."""
     counts: Counter[tuple[str, int, str]] = Counter()
     for meter_id, _, time_us, _, status, _, _, sequence in readings:
-        day_utc = booking.judge(meter_id, time_us, status, sequence).day_utc
-        counts[meter_id, day_utc, DUPLICATE] += 1
+        day = booking.judge(meter_id, time_us, status, sequence).day
+        counts[meter_id, day, DUPLICATE] += 1
     add_counts(cursor, counts)
 
 

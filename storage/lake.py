@@ -8,34 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from config.errors import StorageError
-from config.tables import TABLES, Table, month_of
+from config.tables import TABLES, Table
+from storage.appended import Appended, appended_files
+from storage.commits import (
+    add_new_columns,
+    commit_actions,
+    commit_rows,
+    open_or_create,
+    open_table,
+)
 from storage.compaction import Compacted, compact
-from storage.durable import set_torn_commit_aside, sync_commits, sync_everything, sync_folder
-from storage.frames import MONTH, FrameRefused, checked, delta_schema, stored_schema, with_month
+from storage.datafiles import (
+    files_of,
+    in_months,
+    months_of,
+    rows_of,
+    within,
+)
+from storage.durable import set_torn_commit_aside, sync_everything
+from storage.frames import MONTH, FrameRefused, checked, with_month
 from storage.lock import writer_lock
-
-KEPT_H = 30 * 24
-"""Hours for which an older version of a table can be read."""
-KEPT_OFTEN_WRITTEN_H = 48
-"""The same for tables that are written every few seconds, or a whole month at each refresh."""
-# What was in `readings` earlier is told by received_utc; the other two are made from it.
-_OFTEN_WRITTEN = ("readings", "intervals", "gaps")
+from storage.pinned import PinnedTable, pinned_table
+from storage.rewriting import Rewritten, plan, refuse_strange
 
 _COMMIT_TRIES = 10
 _UNUSABLE = "%[]|^\\"
 """Letters of a path that delta-rs 1.6.6 decodes, or ends in a panic for."""
-_STATISTICS_SLACK = timedelta(seconds=1)
-"""Delta keeps the least and greatest time of a file to the millisecond only."""
 
 _Result = TypeVar("_Result")
 
@@ -79,10 +86,10 @@ class Lake:
             if app is not None and _has_seen(delta, app):
                 # Only after a crash: that commit may not have been synced, or may be torn.
                 if set_torn_commit_aside(self._folder(table)) is not None:
-                    return write(self._open_or_create(table))
+                    return write(open_or_create(table, self._folder(table)))
                 sync_everything()
                 return False
-            self._commit(table, delta, rows, "append", None, app, metadata)
+            self._commit(self._folder(table), delta, rows, "append", None, app, metadata)
             return True
 
         return self._trying(table, write)
@@ -107,17 +114,65 @@ class Lake:
             return False
 
         def write(delta: DeltaTable) -> bool:
-            scope = set(months) if months is not None else {*rows[MONTH], *_months(delta, plant_id)}
+            scope = (
+                set(months) if months is not None else {*rows[MONTH], *months_of(delta, plant_id)}
+            )
             changed = [m for m in sorted(scope) if not self._same(table, delta, plant_id, rows, m)]
             if not changed:
                 return False
-            names = ", ".join(_text(month) for month in changed)
-            predicate = f"plant_id = {_text(plant_id)} AND {MONTH} IN ({names})"
+            predicate = in_months(plant_id, changed)
             new = rows.filter(pl.col(MONTH).is_in(changed)).sort(table.key)
-            self._commit(table, delta, new, "overwrite", predicate, None, metadata)
+            self._commit(self._folder(table), delta, new, "overwrite", predicate, None, metadata)
             return True
 
         return self._trying(table, write)
+
+    def rewrite(
+        self,
+        table: Table,
+        plant_id: str,
+        frame: pl.DataFrame,
+        *,
+        days: Collection[date],
+        ignoring: Collection[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Rewritten:
+        """Put ``frame`` in place of all rows of the plant in the UTC ``days``, in one commit.
+
+        Days whose rows stay the same, in whatever order, are not written again; when none changes
+        there is no commit. A row that differs only in columns of ``ignoring`` keeps its old
+        content. Raises FrameRefused for rows of another plant or day.
+        """
+        rows = with_month(table, checked(table, frame))
+        _refuse_strangers(table, rows, plant_id, None)
+        refuse_strange(table, rows, days, ignoring)
+        if not days or (rows.is_empty() and self.version(table) is None):
+            return Rewritten(0, 0, ())
+
+        def write(delta: DeltaTable) -> Rewritten:
+            folder = self._folder(table)
+            add_new_columns(table, folder, delta)
+            done, actions = plan(table, delta, folder, plant_id, rows, days, ignoring)
+            if actions:
+                commit_actions(folder, delta, actions, metadata)
+            return done
+
+        return self._trying(table, write)
+
+    def appended(self, table: Table, plant_id: str, since_version: int) -> Appended | None:
+        """The plant's rows appended after ``since_version``, and the version up to which.
+
+        Call again with that version for what came later: no row is told twice or passed over.
+        None where nobody can tell: rows were replaced or deleted since, the log or a file is
+        past its retention, or the table is older than ``since_version``.
+        """
+        with self._explained(table):
+            delta = self._open(table)
+            if delta is None:
+                return None
+            last = delta.version()
+            paths = appended_files(self._folder(table), plant_id, since_version, last)
+        return None if paths is None else Appended(rows_of(table, plant_id, paths), last)
 
     def scan(
         self,
@@ -138,8 +193,8 @@ class Lake:
                 return pl.LazyFrame(schema=table.polars_schema())
             if version is not None:
                 delta.load_as_version(version)
-            files = _files(delta, _predicate(table, plant_id, from_utc, to_utc))
-        rows = _rows_of(table, plant_id, files)
+            paths = files_of(delta, within(table, plant_id, from_utc, to_utc))
+        rows = rows_of(table, plant_id, paths)
         time = pl.col(table.time_column)
         if from_utc is not None:
             rows = rows.filter(time >= from_utc)
@@ -158,11 +213,20 @@ class Lake:
         found = {name: self.version(table) for name, table in TABLES.items()}
         return {name: version for name, version in found.items() if version is not None}
 
+    def pinned(self) -> list[PinnedTable]:
+        """What to copy of every table that exists, at its latest version. Hold the lake's lock."""
+        tables: list[PinnedTable] = []
+        for table in TABLES.values():
+            with self._explained(table):
+                pinned = pinned_table(table, self.path)
+            tables += [pinned] if pinned is not None else []
+        return tables
+
     def files(self, table: Table) -> list[Path]:
         """The data files of the latest version; none while the table does not exist."""
         with self._explained(table):
             delta = self._open(table)
-            return [] if delta is None else _files(delta, None)
+            return [] if delta is None else files_of(delta, None)
 
     def transaction_version(self, table: Table, app_id: str) -> int | None:
         """The last version of an application that the table has; None when it has none."""
@@ -173,8 +237,8 @@ class Lake:
     def compact(self, table: Table) -> Compacted:
         """Merge the table's small files, and delete files superseded long ago.
 
-        Superseded files stay for ``KEPT_H`` hours, those of readings, intervals and gaps for
-        ``KEPT_OFTEN_WRITTEN_H``; so long can an older version be read.
+        Superseded files stay for ``commits.KEPT_H`` hours, those of readings, intervals and gaps
+        for ``commits.KEPT_OFTEN_WRITTEN_H``; so long can an older version be read.
         """
         if self.version(table) is None:
             return Compacted(0, 0, 0, 0)
@@ -193,80 +257,24 @@ class Lake:
         with self._explained(table):
             for left in reversed(range(_COMMIT_TRIES)):
                 try:
-                    return write(self._open_or_create(table))
+                    return write(open_or_create(table, self._folder(table)))
                 except CommitFailedError:
                     if not left:
                         raise
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _open(self, table: Table) -> DeltaTable | None:
-        folder = self._folder(table)
-        if not DeltaTable.is_deltatable(str(folder)):
-            return None
-        try:
-            return DeltaTable(folder)
-        except DeltaError:
-            if set_torn_commit_aside(folder) is None:
-                raise
-            return self._open(table)
+        return open_table(self._folder(table))
 
-    def _open_or_create(self, table: Table) -> DeltaTable:
-        if (delta := self._open(table)) is not None:
-            return delta
-        kept_h = KEPT_OFTEN_WRITTEN_H if table.name in _OFTEN_WRITTEN else KEPT_H
-        folder = self._folder(table)
-        created = DeltaTable.create(
-            folder,
-            delta_schema(table).to_arrow().schema,
-            mode="ignore",
-            partition_by=["plant_id", MONTH],
-            configuration={
-                "delta.checkpointInterval": "25",
-                "delta.logRetentionDuration": f"interval {kept_h} hours",
-                "delta.deletedFileRetentionDuration": f"interval {kept_h} hours",
-            },
-        )
-        sync_commits(folder, [0])
-        for parent in (self.path, self.path.parent):
-            sync_folder(parent)
-        return created
-
-    def _commit(
-        self,
-        table: Table,
-        delta: DeltaTable,
-        rows: pl.DataFrame,
-        mode: Any,
-        predicate: str | None,
-        app: tuple[str, int] | None,
-        metadata: Mapping[str, Any] | None,
-    ) -> None:
-        before = delta.version()
-        known = {field.name for field in delta.schema().fields}
-        write_deltalake(
-            delta,
-            rows,
-            mode=mode,
-            predicate=predicate,
-            # A later kgce may declare more columns than the table was made with.
-            schema_mode="merge" if set(rows.columns) - known else None,
-            writer_properties=WriterProperties(compression="ZSTD", compression_level=3),
-            commit_properties=CommitProperties(
-                custom_metadata=dict(metadata) if metadata else None,
-                # Written against the version that was asked for this transaction: of two writers
-                # with the same one, the second meets a conflict.
-                app_transactions=[Transaction(*app)] if app else None,
-            ),
-        )
-        sync_commits(self._folder(table), range(before + 1, delta.version() + 1))
+    def _commit(self, *commit: Any) -> None:
+        commit_rows(*commit)
 
     def _same(
         self, table: Table, delta: DeltaTable, plant_id: str, rows: pl.DataFrame, month: str
     ) -> bool:
         """Whether the lake's rows of the month are these, in whatever order."""
         new = rows.filter(pl.col(MONTH) == month).select(table.names)
-        files = _files(delta, f"plant_id = {_text(plant_id)} AND {MONTH} = {_text(month)}")
-        old = _rows_of(table, plant_id, files).collect()
+        old = rows_of(table, plant_id, files_of(delta, in_months(plant_id, [month]))).collect()
         if new.height != old.height:
             return False
         order = [*table.key, *(name for name in table.names if name not in table.key)]
@@ -297,48 +305,6 @@ def _has_seen(delta: DeltaTable, app: tuple[str, int]) -> bool:
     return seen is not None and seen >= app[1]
 
 
-def _files(delta: DeltaTable, predicate: str | None) -> list[Path]:
-    # The library escapes the folder's part of the address, and plant ids and months need none.
-    return [Path(unquote(uri)) for uri in delta.file_uris(file_pruning_predicate=predicate)]
-
-
-def _months(delta: DeltaTable, plant_id: str) -> set[str]:
-    partitions = delta.partitions(file_pruning_predicate=f"plant_id = {_text(plant_id)}")
-    return {partition[MONTH] for partition in partitions}
-
-
-def _rows_of(table: Table, plant_id: str, files: list[Path]) -> pl.LazyFrame:
-    """Rows of data files, which lack their partition columns."""
-    if not files:
-        return pl.LazyFrame(schema=table.polars_schema())
-    # As fast as scan_delta, and it reads files older than a column of the declared schema.
-    rows = pl.scan_parquet(
-        files,
-        schema=stored_schema(table),
-        glob=False,
-        hive_partitioning=False,
-        missing_columns="insert",
-        extra_columns="ignore",
-    )
-    return rows.with_columns(pl.lit(plant_id).alias("plant_id")).select(table.names)
-
-
-def _predicate(
-    table: Table, plant_id: str, from_utc: datetime | None, to_utc: datetime | None
-) -> str:
-    """Which files can hold rows of the span, by partition and by statistics; never too few."""
-    parts = [f"plant_id = {_text(plant_id)}"]
-    for end, sign, slack in (
-        (from_utc, ">=", -_STATISTICS_SLACK),
-        (to_utc, "<=", _STATISTICS_SLACK),
-    ):
-        if end is not None:
-            time = end.astimezone(UTC) + slack
-            parts.append(f"{MONTH} {sign} '{month_of(time)}'")
-            parts.append(f"{table.time_column} {sign} '{time.strftime('%Y-%m-%dT%H:%M:%S')}Z'")
-    return " AND ".join(parts)
-
-
 def _refuse_strangers(
     table: Table, rows: pl.DataFrame, plant_id: str, months: Collection[str] | None
 ) -> None:
@@ -351,10 +317,6 @@ def _refuse_strangers(
             data="nothing was replaced",
             todo="correct what makes the frame, or name the months that it covers",
         )
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _first_line(error: Exception) -> str:

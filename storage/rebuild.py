@@ -17,9 +17,12 @@ import numpy as np
 from config.tables import Reading
 from storage.account import REPEATED
 from storage.codec import Columns, Torn, Unstorable, columns_of, pack, unpack
+from storage.day_book import begin_anew
 from storage.repeats import Repeats
+from storage.spool_file import WITHOUT_EXPECTED
 
 _ACCOUNT_TABLES = ("account", "received", "schedule", "ticks")
+_DAY_TABLES = ("book", "unbooked", "arrivals")
 _TRIES = 100_000
 """Most ranges of rows that are tried; an unreadable page costs about 100."""
 _GROUP_ROWS = 500
@@ -48,6 +51,8 @@ def copy_readable(path: Path, target: sqlite3.Connection) -> tuple[int, int | No
         # Anew, with what waits for the lake as its first readings.
         for name in _ACCOUNT_TABLES:
             target.execute(f"DELETE FROM {name}")
+        with closing(target.cursor()) as cursor:
+            begin_anew(cursor)
         target.execute("UPDATE spool SET folded = 0")
     target.execute("UPDATE spool SET last = ?, unsure_through = ?", (new, new))
     return new, None if waiting is None else max(0, waiting - new), kept
@@ -137,6 +142,12 @@ def _copy_small(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
     _copy_rows(source, target, "rejected", "id")
     _copy_whole(source, target, "state")
     whole = [_copy_whole(source, target, name) for name in _ACCOUNT_TABLES]
+    if _has_table(source, "book"):
+        whole += [_copy_whole(source, target, name) for name in _DAY_TABLES]
+    else:
+        # The account was kept by an earlier format; statement by statement, in the transaction.
+        for statement in WITHOUT_EXPECTED.split(";"):
+            target.execute(statement)
     return all(whole)
 
 

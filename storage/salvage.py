@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from storage.durable import sync_folder
+from storage.log_end import TornLog, changes_page, keep_copy, last_number, mend
 from storage.rebuild import copy_format_1, copy_readable
-from storage.spool_file import BUSY_TIMEOUT_S, open_read_write
+from storage.spool_file import BUSY_TIMEOUT_S, EarlierFormat, open_read_write
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,33 @@ def salvage(path: Path, cause: str) -> SpoolDamage:
     return damage
 
 
+def salvage_log(path: Path, torn: TornLog) -> SpoolDamage | None:
+    """Keep a torn log, and what can be read behind the torn page; what it cost.
+
+    Where only the last transaction is torn, SQLite leaves it out, and so it stays: a crash may
+    have cut it short. Raises OSError.
+    """
+    copy = keep_copy(path, _free_aside(path))
+    if torn.transactions > 1:
+        mend(path, torn)
+        return replace(salvage(path, torn.cause), aside=copy)
+    try:
+        with closing(open_read_write(path)) as connection:
+            name, last, accepted = connection.execute(
+                "SELECT uuid, last, accepted FROM spool"
+            ).fetchone()
+            (root,) = connection.execute(
+                "SELECT rootpage FROM sqlite_master WHERE name = 'spool'"
+            ).fetchone()
+    except (sqlite3.Error, EarlierFormat):
+        return None  # there is more to it than the log
+    newest = last_number(copy, torn, name) if changes_page(copy, torn, root) else last
+    lost = None if newest is None else max(0, newest - last)
+    damage = SpoolDamage(copy, torn.cause, last - accepted, lost, account_kept=True)
+    log.error("%s", damage)
+    return damage
+
+
 def convert(path: Path) -> None:
     """Put a file of this format in the place of one of format 1, which must not be open elsewhere.
 
@@ -94,9 +122,13 @@ def convert(path: Path) -> None:
         sync_folder(path.parent)
 
 
-def _set_aside(path: Path) -> Path:
+def _free_aside(path: Path) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    return path.with_name(f"{path.name}.damaged-{stamp}")
+
+
+def _set_aside(path: Path) -> Path:
+    aside = _free_aside(path)
     # The file first: once it is gone, the salvaged one is known to be whole.
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)

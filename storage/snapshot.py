@@ -35,15 +35,17 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
 
 def _view(table: Table, files: list[str]) -> str:
     columns = (*table.columns, Column(MONTH, "string", "", "UTC month", "月份（UTC）"))
+    declared = ", ".join(f"NULL::{_SQL_TYPES[c.type]} AS {_name(c.name)}" for c in columns)
+    empty = f"SELECT {declared} WHERE false"
     if not files:
-        empty = ", ".join(f"NULL::{_SQL_TYPES[c.type]} AS {_name(c.name)}" for c in columns)
-        return f"CREATE VIEW {_name(table.name)} AS SELECT {empty} WHERE false"
+        return f"CREATE VIEW {_name(table.name)} AS {empty}"
     names = ", ".join(_name(column.name) for column in columns)
     listed = ", ".join(_text(file) for file in files)
-    # By name: a file may be older than a column of the declared table.
+    # By name: a file, or all of them, may be older than a column of the declared table.
     return (
-        f"CREATE VIEW {_name(table.name)} AS SELECT {names} FROM read_parquet([{listed}], "
-        "hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
+        f"CREATE VIEW {_name(table.name)} AS SELECT {names} FROM (SELECT * FROM "
+        f"read_parquet([{listed}], hive_partitioning = true, hive_types_autocast = false, "
+        f"union_by_name = true) UNION ALL BY NAME {empty})"
     )
 
 

@@ -13,16 +13,13 @@ from config.errors import StorageError
 from config.tables import Reading
 from storage import spool_file
 from storage.account import (
-    KEPT_DAYS,
     REJECTED,
     REPEATED,
     Booking,
-    MeterAccount,
     book_rejection,
-    join_old_days,
-    read_accounts,
     reschedule,
 )
+from storage.arrivals import set_late_after
 from storage.batch import Batch
 from storage.codec import (
     MAX_TIME_US,
@@ -32,10 +29,20 @@ from storage.codec import (
     Unstorable,
     columns_of,
 )
+from storage.day_book import (
+    KEPT_DAYS,
+    DayBook,
+    begin_anew,
+    join_old_days,
+    mark_booked,
+    read_days,
+)
+from storage.days import DAY_US
 from storage.groups import Memory, between, remembered, store
-from storage.salvage import SpoolDamage, convert, finish_interrupted, salvage
+from storage.log_end import torn_log
+from storage.salvage import SpoolDamage, convert, finish_interrupted, salvage, salvage_log
 from storage.spool_file import EarlierFormat, NowUs, SpoolFile, explained, is_damage
-from storage.ticks import DAY_US, Entry
+from storage.ticks import Entry
 from storage.view import SpoolView
 
 __all__ = ["Appended", "Spool", "SpoolView"]
@@ -94,21 +101,42 @@ class Spool(SpoolView):
         """Read a spool while another process writes it. Raises StorageError if there is none."""
         return SpoolView(SpoolFile(file, spool_file.open_read_only(file, timeout_s=timeout_s)))
 
-    def schedule(self, intervals_s: Mapping[str, float]) -> None:
+    def schedule(
+        self,
+        intervals_s: Mapping[str, float],
+        *,
+        late_after_s: Mapping[str, float] | None = None,
+        zone: str | None = None,
+    ) -> None:
         """Say which meters are polled, and every how many seconds; before collectors start.
 
         A meter that keeps its interval goes on: ticks since its last reading count as
         ``not_running``. With another interval it goes on at the new one. A meter that is not
-        named any more ends, and nothing is expected of it. Raises StorageError.
+        named any more ends, and nothing is expected of it. ``late_after_s``: how old the readings
+        of other meters may arrive before they count as late. ``zone``: the time zone whose days
+        the account is kept by, as it was where None. Raises StorageError.
         """
         with self._writing("the old schedule holds") as (cursor, memory):
             self._fold(cursor, memory)
             reschedule(cursor, intervals_s)
+            set_late_after(cursor, late_after_s or {})
+            if zone is not None:
+                cursor.execute("UPDATE book SET zone = ?", (zone,))
             memory.booking = Booking(cursor)
 
-    def account(self) -> list[MeterAccount]:
-        with self._file.reading() as cursor:
-            return read_accounts(cursor, self._current(cursor).booking)
+    def unbooked_days(self) -> DayBook:
+        """The account of the days that the lake does not have as they are. Raises StorageError."""
+        with self._writing("the lake's loss account stays as it is") as (cursor, memory):
+            self._fold(cursor, memory)
+            return read_days(cursor, memory.booking, only_unbooked=True)
+
+    def days_booked(self, book: DayBook) -> None:
+        """Say that the lake has these days; those that changed meanwhile stay unbooked.
+
+        Raises StorageError.
+        """
+        with self._file.transaction("the days are booked once more") as cursor:
+            mark_booked(cursor, book.name, book.unbooked)
 
     def append(self, readings: Sequence[Reading]) -> Appended:
         """Store readings, without those that are there already; on disk when it returns.
@@ -161,7 +189,7 @@ class Spool(SpoolView):
             "INSERT INTO rejected(meter_id, raw, reason, rejected_us) VALUES(?, ?, ?, ?)",
             (meter_id, _printable(tuple(reading)), f"cannot be stored: {error}", now_us),
         )
-        entry = Entry(now_us // DAY_US, REJECTED)
+        entry = Entry(booking.day_of(now_us), REJECTED)
         if meter_id == reading.meter_id and _is_timed(reading):
             entry = booking.judge(meter_id, reading.time_us, REJECTED, reading.sequence)
         booking.book_entry(meter_id, entry, REPEATED if entry.repeats else REJECTED)
@@ -176,6 +204,9 @@ class Spool(SpoolView):
             except BaseException:
                 self._memory = None
                 raise
+
+    def _booking(self, cursor: sqlite3.Cursor) -> Booking:
+        return self._current(cursor).booking
 
     def _current(self, cursor: sqlite3.Cursor) -> Memory:
         """What is known of the file as it stands: read anew when another connection wrote."""
@@ -203,12 +234,13 @@ class Spool(SpoolView):
             ).fetchone()
             if last <= accepted:
                 return None
-            if taken <= accepted:
+            again = taken > accepted
+            if not again:
                 taken = min(last, accepted + limit)
                 # On disk before anybody sees the batch: its content must not change by a crash.
                 cursor.execute("UPDATE spool SET taken = ?", (taken,))
         unsure = accepted < unsure_through
-        return Batch(self, f"spool:{name}", accepted, taken, taken - accepted, unsure)
+        return Batch(self, f"spool:{name}", accepted, taken, unsure=unsure, again=again)
 
     def last_number(self) -> int:
         """The number of the newest reading; 0 when there was none. Raises StorageError."""
@@ -268,10 +300,19 @@ class Spool(SpoolView):
         """Give the spool a new name, because the lake has later batches of it than it knows of.
 
         That is a spool put back from a copy: the numbers that it gives were used before, and the
-        lake would take new readings for old ones. Raises StorageError.
+        lake would take new readings for old ones. The account is one of earlier days too, and the
+        lake may have later entries of it; another begins, with what waits for the lake as its
+        first readings. Raises StorageError.
         """
-        with self._file.transaction("the spool is as it was") as cursor:
-            cursor.execute("UPDATE spool SET uuid = ?, unsure_through = last", (str(uuid.uuid4()),))
+        with self._file.lock:
+            with self._writing("the spool is as it was") as (cursor, memory):
+                self._fold(cursor, memory)
+                begin_anew(cursor)
+                cursor.execute(
+                    "UPDATE spool SET uuid = ?, unsure_through = last, folded = accepted",
+                    (str(uuid.uuid4()),),
+                )
+            self._memory = None
 
     def put_state(self, key: str, json_text: str) -> None:
         """Keep what `kgce status` shows of the daemon. Raises StorageError."""
@@ -330,6 +371,9 @@ def _open(file: Path) -> tuple[sqlite3.Connection, SpoolDamage | None]:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         finish_interrupted(file)
+        torn = torn_log(file)
+        damage = salvage_log(file, torn) if torn is not None else None
+        salvaged = torn is not None and torn.transactions > 1
     except OSError as error:
         raise StorageError(
             f"{file}: {error}",
@@ -337,7 +381,6 @@ def _open(file: Path) -> tuple[sqlite3.Connection, SpoolDamage | None]:
             data="nothing was opened",
             todo="check storage.path in plant.yaml, and the folder's owner",
         ) from error
-    damage = None
     for _ in range(3):
         try:
             return spool_file.open_read_write(file), damage
@@ -347,9 +390,9 @@ def _open(file: Path) -> tuple[sqlite3.Connection, SpoolDamage | None]:
             except sqlite3.Error as error:
                 raise explained(file, error, "the spool was not converted") from error
         except sqlite3.Error as error:
-            if damage is not None or not is_damage(error):
+            if salvaged or not is_damage(error):
                 raise explained(file, error, "the spool was not opened or changed") from error
-            damage = salvage(file, str(error))
+            damage, salvaged = salvage(file, str(error)), True
     raise AssertionError("unreachable: the third opening returns or raises")
 
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from config.errors import StorageBusy, StorageError
 from storage.codec import Torn, is_whole
 
-FORMAT = 2
+FORMAT = 3
 """Kept in the file's ``user_version``. A file of a later format is not opened; one of format 1,
-which kept a row per reading, is converted when it is opened for writing."""
+which kept a row per reading, is converted when it is opened for writing. One of format 2, whose
+account had days of UTC and no expected counts by day, is changed where it stands."""
 
 BUSY_TIMEOUT_S = 30.0
 CACHE_KIB = 32 * 1024
@@ -29,8 +30,9 @@ CHECK_S = 20.0
 """Longest check at opening. Format 2 takes about 0.4 s per GB that the system has in memory."""
 
 # Readings are numbered without holes, up to `last`. The lake has those up to `accepted`, and groups
-# holds the others. The tables account, received, ticks and remembered know of those up to `folded`;
-# the later ones are added, from their groups, by whoever opens the file or asks for the account.
+# holds the others. The tables account, received, ticks, arrivals and remembered know of those up to
+# `folded`; the later ones are added, from their groups, by whoever opens the file or asks for the
+# account. `unbooked` names the days of the account that the lake does not have as they are.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS spool(
   id INTEGER PRIMARY KEY CHECK(id = 1),
@@ -55,8 +57,16 @@ CREATE TABLE IF NOT EXISTS rejected(
   raw TEXT, reason TEXT NOT NULL, rejected_us INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS account(
-  meter_id TEXT NOT NULL, day_utc INTEGER NOT NULL, outcome TEXT NOT NULL, count INTEGER NOT NULL,
-  PRIMARY KEY(meter_id, day_utc, outcome)
+  meter_id TEXT NOT NULL, day INTEGER NOT NULL, outcome TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY(meter_id, day, outcome)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS book(
+  id INTEGER PRIMARY KEY CHECK(id = 1), name TEXT NOT NULL, zone TEXT NOT NULL DEFAULT 'UTC',
+  serial INTEGER NOT NULL DEFAULT 0, whole_from INTEGER NOT NULL DEFAULT -999999
+) STRICT;
+CREATE TABLE IF NOT EXISTS unbooked(day INTEGER PRIMARY KEY, serial INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS arrivals(
+  meter_id TEXT PRIMARY KEY, newest_us INTEGER, late_after_us INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS received(
   meter_id TEXT PRIMARY KEY, count INTEGER NOT NULL
@@ -71,6 +81,14 @@ CREATE TABLE IF NOT EXISTS ticks(
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
+
+WITHOUT_EXPECTED = """
+INSERT INTO account SELECT meter_id, day, 'expected', sum(count) FROM account
+WHERE outcome NOT IN ('duplicate', 'repeated') GROUP BY 1, 2;
+INSERT INTO unbooked SELECT DISTINCT day, 0 FROM account WHERE day > -1000000;
+"""
+"""What an account of an earlier format lacks."""
+_FROM_FORMAT_2 = "ALTER TABLE account RENAME COLUMN day_utc TO day;" + WITHOUT_EXPECTED
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +194,8 @@ def open_read_write(path: Path) -> sqlite3.Connection:
         connection.executescript(
             f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={FORMAT}; "
             f"INSERT INTO spool(id, uuid) VALUES(1, '{uuid.uuid4()}') ON CONFLICT DO NOTHING; "
-            "COMMIT"
+            f"INSERT INTO book(id, name) VALUES(1, '{uuid.uuid4()}') ON CONFLICT DO NOTHING; "
+            f"{_FROM_FORMAT_2 if found == 2 else ''} COMMIT"
         )
     except BaseException:
         connection.close()
@@ -191,7 +210,7 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(f"{_CHECK}: {verdict}")
-        if _format(path, connection) == FORMAT:
+        if _format(path, connection) >= 2:
             for last, body in connection.execute("SELECT last, body FROM groups ORDER BY last"):
                 if not is_whole(body):
                     raise sqlite3.DatabaseError(f"{_CHECK}: the readings up to {last} are torn")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-DAY_US = 86_400_000_000
+from storage.days import DAY_US, Days
+
 SHORTEST_INTERVAL_US = 100_000
 """Ticks cannot come faster than the config allows (`interval_s` >= 0.1)."""
 LONGEST_STEP_BACK_US = DAY_US
@@ -38,7 +39,7 @@ class Entry(NamedTuple):
     epoch that ``epoch`` follows, when it ends. ``missed`` is the range of ticks not polled.
     """
 
-    day_utc: int
+    day: int
     outcome: str
     scheduled: bool = False
     epoch: Epoch | None = None
@@ -62,7 +63,7 @@ class Going:
         "count", "day", "epoch", "follows", "interval_us", "last_us", "slack_us", "status", "stop"
     )  # fmt: skip
 
-    def __init__(self, epoch: Epoch | None, interval_us: int | None) -> None:
+    def __init__(self, epoch: Epoch | None, interval_us: int | None, days: Days) -> None:
         self.epoch = epoch
         self.interval_us = interval_us or 0
         self.slack_us = self.interval_us + DAY_US
@@ -74,8 +75,8 @@ class Going:
         if epoch.last_us < CLOCK_SET_SINCE_US:
             return
         self.follows, self.last_us = epoch.last + 1, epoch.last_us
-        self.day = self.follows * interval_us // DAY_US
-        self.stop = -(-(self.day + 1) * DAY_US // interval_us)
+        self.day = days.of(self.follows * interval_us)
+        self.stop = -(-days.bounds(self.day)[1] // interval_us)
 
     def now(self) -> Epoch | None:
         """The epoch as it stands after the ticks that followed."""
@@ -94,7 +95,7 @@ def fits(sequence: int, time_us: int, interval_us: int | None) -> bool:
 
 def next_tick(
     outcome: str,
-    day_utc: int,
+    day: int,
     sequence: int,
     time_us: int,
     epoch: Epoch | None,
@@ -103,17 +104,17 @@ def next_tick(
     """The entry of a tick that is not a repeated one: the epoch goes on, or a new one begins."""
     if epoch is None:
         begun = Epoch(0, interval_us, sequence, sequence, time_us)
-        return Entry(day_utc, outcome, scheduled=True, epoch=begun)
+        return Entry(day, outcome, scheduled=True, epoch=begun)
     first = _first_expected(sequence, time_us, epoch, interval_us)
     if first is not None and epoch.phase == OPEN:
         going_on = Epoch(epoch.number, interval_us, epoch.first, sequence, time_us)
         missed = range(first, sequence) if first < sequence else None
-        return Entry(day_utc, outcome, scheduled=True, epoch=going_on, missed=missed)
+        return Entry(day, outcome, scheduled=True, epoch=going_on, missed=missed)
     closed = epoch._replace(phase=ENDED)
     first = sequence if first is None else min(first, sequence)
     begun = Epoch(epoch.number + 1, interval_us, first, sequence, time_us)
     missed = range(first, sequence) if first < sequence else None
-    return Entry(day_utc, outcome, scheduled=True, epoch=begun, closed=closed, missed=missed)
+    return Entry(day, outcome, scheduled=True, epoch=begun, closed=closed, missed=missed)
 
 
 def _first_expected(
@@ -136,15 +137,17 @@ def _first_expected(
     return epoch.last + 1
 
 
-def by_day(ticks: range, interval_us: int | None, day_utc: int) -> Iterator[tuple[int, int]]:
-    """Ticks per UTC day; all on ``day_utc`` where the interval is not known."""
+def by_day(
+    ticks: range, interval_us: int | None, day: int, days: Days
+) -> Iterator[tuple[int, int]]:
+    """Ticks per day; all on ``day`` where the interval is not known."""
     if interval_us is None:
-        yield day_utc, len(ticks)
+        yield day, len(ticks)
         return
     tick = ticks.start
     while tick < ticks.stop:
-        day = tick * interval_us // DAY_US
-        next_day_tick = -(-(day + 1) * DAY_US // interval_us)  # first tick at or after midnight
+        of = days.of(tick * interval_us)
+        next_day_tick = -(-days.bounds(of)[1] // interval_us)  # first at or after midnight
         stop = min(next_day_tick, ticks.stop)
-        yield day, stop - tick
+        yield of, stop - tick
         tick = stop

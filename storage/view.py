@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from storage.account import Booking, MeterAccount, read_accounts
 from storage.codec import Row, unpack
+from storage.day_book import DayBook, read_days
 from storage.groups import between, unfolded
 from storage.spool_file import SpoolFile
 
@@ -23,10 +25,19 @@ class SpoolView:
     def account(self) -> list[MeterAccount]:
         """What became of every meter's readings, by meter id. Raises StorageError."""
         with self._file.reading() as cursor:
-            booking = Booking(cursor)
-            for columns in unfolded(cursor):
-                booking.book(columns.rows())
-            return read_accounts(cursor, booking)
+            return read_accounts(cursor, self._booking(cursor))
+
+    def account_by_day(self) -> DayBook:
+        """The account of the days that are kept by day. Raises StorageError."""
+        with self._file.reading() as cursor:
+            return read_days(cursor, self._booking(cursor), only_unbooked=False)
+
+    def _booking(self, cursor: sqlite3.Cursor) -> Booking:
+        """What is not in the account's tables yet."""
+        booking = Booking(cursor)
+        for columns in unfolded(cursor):
+            booking.book(columns.rows())
+        return booking
 
     def state(self) -> dict[str, str]:
         """What the daemon last put: JSON texts by key. Raises StorageError."""

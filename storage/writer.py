@@ -181,11 +181,12 @@ class SpoolWriter:
         )
 
     def _report(self, error: Exception) -> None:
-        text = str(error) if isinstance(error, KgceError) else f"{type(error).__name__}: {error}"
+        expected = isinstance(error, KgceError)
+        text = str(error) if expected else f"{type(error).__name__}: {error}"
         with self._changed:
             news, self._trouble = text != self._trouble, text
         if news:
-            log.error("readings wait in memory: %s", text, exc_info=error)
+            log.error("readings wait in memory: %s", text, exc_info=None if expected else error)
 
     def _is_closing(self) -> bool:
         with self._changed:

@@ -1,4 +1,4 @@
-"""Production and energy statements from CSV files: spans that a person states."""
+"""Production and energy statements (填报): spans that a person or a database states."""
 
 from __future__ import annotations
 
@@ -7,87 +7,118 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from collectors.files.table import LINE, ORIGIN_SCHEMA, REFUSED_SCHEMA, TEXT, ReadFile, read_table
-from config.errors import ConfigError
+from collectors.files import headings
+from collectors.files.headings import HEADINGS
+from collectors.files.spans import WAYS, Cells, Refusal, span_of
+from collectors.files.table import (
+    LINE,
+    ORIGIN_SCHEMA,
+    REFUSED_SCHEMA,
+    TEXT,
+    ReadFile,
+    read_table,
+)
+from collectors.files.table import Table as CellTable
+from config.errors import ConfigError, InputError
 from config.site import Site
 from config.tables import OUTPUTS, STATEMENTS, Table
 from config.units import amount_unit_of, conversion_factor
 
-PRODUCTION_COLUMNS = ("product_id", "start", "end", "qualified_quantity")
-PRODUCTION_OPTIONAL = ("unit", "output_value_cny")
-STATEMENT_AMOUNTS = ("opening_stock", "purchased", "closing_stock", "sold")
-STATEMENT_COLUMNS = ("meter_id", "start", "end", *STATEMENT_AMOUNTS)
-STATEMENT_OPTIONAL = ("unit",)
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-
-Cells = dict[str, str]
-
-
-class Refusal(Exception):
-    """Why a line is refused."""
 
 
 def read_production(
-    file: Path, site: Site, entered_by: str, *, now: datetime | None = None
+    file: Path,
+    site: Site,
+    entered_by: str,
+    *,
+    now: datetime | None = None,
+    sheet: str | None = None,
 ) -> ReadFile:
-    """Read product_id,start,end,qualified_quantity[,unit][,output_value_cny] into outputs.
+    """Read product_id,qualified_quantity and a time[,unit][,output_value_cny][,batch] into outputs.
 
-    Start and end are ISO 8601, local time of the plant where they carry no offset; a date as end
-    means the end of that day. Quantities come out in the product's unit, which is also the
-    default. Refused is an unknown product, a negative quantity, a span that is empty, ends in the
-    future, or overlaps an earlier line's of the product. ``now``: default the machine's time.
+    The time is ``start`` and ``end`` (ISO 8601, local time of the plant where they carry no
+    offset; a date as end means the end of that day), or a ``date``, or a ``month``, or a ``date``
+    and a ``shift``. Quantities come out in the product's unit, which is also the default. Refused
+    is an unknown product, a negative quantity, a unit of another dimension, a span that is empty,
+    ends in the future, or overlaps an earlier line's of the product. ``now``: default the
+    machine's time.
 
     Raises InputError for a file that cannot be read or has other columns.
     """
-    reader = _Entries(site, file, entered_by, now or datetime.now(UTC))
+    optional = headings.PRODUCTION_OPTIONAL
+    table = read_table(file, headings.PRODUCTION, optional=optional, headings=HEADINGS, sheet=sheet)
+    return production_of(table, site, file.name, entered_by, now=now)
+
+
+def production_of(
+    table: CellTable, site: Site, source: str, entered_by: str, *, now: datetime | None = None
+) -> ReadFile:
+    """`read_production` of cells that are there already."""
+    reader = _Entries(site, table, source, entered_by, now or datetime.now(UTC))
 
     def output(cells: Cells) -> dict[str, Any]:
         product_id = cells["product_id"]
         product = site.plant.products.get(product_id)
         if product is None:
             raise Refusal(f"unknown product {product_id!r}; known: {_list(site.plant.products)}")
-        factor = _factor(cells.get("unit") or product.unit, product.unit)
-        quantity = _amount(cells, "qualified_quantity") * factor
+        convert = reader.conversion(cells.get("unit"), product.unit, product.unit)
+        quantity = convert(_amount(cells, "qualified_quantity"))
         value = _number(cells, "output_value_cny") if cells.get("output_value_cny") else None
         return {
             "product_id": product_id,
             "qualified_quantity": quantity,
             "unit": product.unit,
             "output_value_cny": value,
+            "batch": cells.get("batch") or None,
             **reader.span(product_id, cells),
         }
 
-    return reader.read(PRODUCTION_COLUMNS, PRODUCTION_OPTIONAL, OUTPUTS, output)
+    return reader.read(OUTPUTS, output)
 
 
 def read_statements(
-    file: Path, site: Site, entered_by: str, *, now: datetime | None = None
+    file: Path,
+    site: Site,
+    entered_by: str,
+    *,
+    now: datetime | None = None,
+    sheet: str | None = None,
 ) -> ReadFile:
-    """Read meter_id,start,end,opening_stock,purchased,closing_stock,sold[,unit] into statements.
+    """Read meter_id,opening_stock,purchased,closing_stock,sold and a time[,unit] into statements.
 
     consumed = opening stock + purchased - closing stock - sold. Amounts come out in the unit that
-    the energy is counted in; the default of ``unit`` is the ledger's. Start and end are as in
+    the energy is counted in; the default of ``unit`` is the ledger's. The time is as in
     `read_production`. Refused is an unknown meter, one that is read online, a negative amount or
-    consumption, and a span that is empty, ends in the future, or overlaps an earlier line's.
+    consumption, a unit of another dimension, and a span that is empty, ends in the future, or
+    overlaps an earlier line's.
 
     Raises InputError for a file that cannot be read or has other columns.
     """
-    reader = _Entries(site, file, entered_by, now or datetime.now(UTC))
+    optional = headings.STATEMENTS_OPTIONAL
+    table = read_table(file, headings.STATEMENTS, optional=optional, headings=HEADINGS, sheet=sheet)
+    return statements_of(table, site, file.name, entered_by, now=now)
+
+
+def statements_of(
+    table: CellTable, site: Site, source: str, entered_by: str, *, now: datetime | None = None
+) -> ReadFile:
+    """`read_statements` of cells that are there already."""
+    reader = _Entries(site, table, source, entered_by, now or datetime.now(UTC))
 
     def statement(cells: Cells) -> dict[str, Any]:
         meter_id = cells["meter_id"]
         default = _statement_unit(site, meter_id)
         unit = site.amount_unit(meter_id)
-        factor = _factor(cells.get("unit") or default, unit)
-        amounts = {name: _amount(cells, name) * factor for name in STATEMENT_AMOUNTS}
+        convert = reader.conversion(cells.get("unit"), default, unit)
+        stated = {name: _amount(cells, name) for name in headings.AMOUNTS}
+        amounts = {name: convert(amount) for name, amount in stated.items()}
         consumed = math.fsum(
             (
                 amounts["opening_stock"],
@@ -96,15 +127,18 @@ def read_statements(
                 -amounts["sold"],
             )
         )
+        if abs(consumed) < 1e-9 * max(amounts.values()):
+            consumed = 0.0  # what rounding leaves of numbers that are equal
         if consumed < 0:
             raise Refusal(
                 f"consumed {consumed:.6g} {unit} is negative: opening stock + purchased is less "
                 "than closing stock + sold"
             )
         span = reader.span(meter_id, cells)
+        del span["shift"]
         return {"meter_id": meter_id, "unit": unit, **amounts, "consumed": consumed, **span}
 
-    return reader.read(STATEMENT_COLUMNS, STATEMENT_OPTIONAL, STATEMENTS, statement)
+    return reader.read(STATEMENTS, statement)
 
 
 def _statement_unit(site: Site, meter_id: str) -> str:
@@ -124,84 +158,90 @@ def _statement_unit(site: Site, meter_id: str) -> str:
 
 @dataclass
 class _Entries:
-    """One file's entries: what goes into every row, and the spans taken so far."""
+    """The entries of one file: what goes into every row, and the spans taken so far."""
 
     site: Site
-    file: Path
+    table: CellTable
+    source: str
     entered_by: str
     now: datetime
     _taken: dict[str, list[tuple[datetime, datetime, int]]] = field(default_factory=dict)
+    _notes: list[str] = field(default_factory=list)
     _line: int = 0
 
-    def read(
-        self,
-        columns: tuple[str, ...],
-        optional: tuple[str, ...],
-        into: Table,
-        row_of: Callable[[Cells], dict[str, Any]],
-    ) -> ReadFile:
-        table = read_table(self.file, columns, optional=optional)
+    def read(self, into: Table, row_of: Callable[[Cells], dict[str, Any]]) -> ReadFile:
+        table = self.table
+        if not {"start", "date", "month"} & set(table.columns):
+            raise InputError(
+                f"{self.source}: no column of time",
+                allowed=WAYS,
+                data="nothing was imported",
+                todo="add the columns of one of these",
+            )
         entry = {
             "plant_id": self.site.id,
-            "source": self.file.name,
+            "source": self.source,
             "entered_by": self.entered_by,
             "entered_utc": self.now,
         }
+        flaws = dict(reversed(table.flaws.select("line", "reason").rows()))
         rows: list[dict[str, Any]] = []
         origin: list[tuple[int, str]] = []
         refused = [table.refused]
         for raw in table.rows.iter_rows(named=True):
             self._line = raw[LINE]
             cells = {name: _text(raw[name]) for name in table.columns}
+            noted = len(self._notes)
             try:
-                rows.append({**entry, **row_of(cells)})
+                if self._line in flaws:
+                    raise Refusal(flaws[self._line])
+                reason = cells.get("reason") or None
+                rows.append({**entry, "reason": reason, **row_of(cells)})
             except Refusal as refusal:
+                del self._notes[noted:]
                 refused.append(_refused(self._line, str(refusal), raw[TEXT]))
             else:
                 origin.append((self._line, raw[TEXT]))
-        schema = into.polars_schema()
         return ReadFile(
-            pl.DataFrame(rows, schema=dict(schema), orient="row"),
+            pl.DataFrame(rows, schema=dict(into.polars_schema()), orient="row"),
             pl.DataFrame(origin, schema=dict(ORIGIN_SCHEMA), orient="row"),
             pl.concat(refused).sort("line"),
             table.digest,
+            table.sheet,
+            tuple(self._notes),
         )
 
-    def span(self, subject: str, cells: Cells) -> dict[str, datetime]:
+    def conversion(self, stated: str | None, default: str, wanted: str) -> Callable[[float], float]:
+        """From the unit stated, or else the default, to the one wanted. What was converted from
+        a unit that is not the default is noted."""
+        given = stated or default
+        try:
+            factor = conversion_factor(given, wanted)
+        except ConfigError as error:
+            allowed = f"; allowed: {error.allowed}" if error.allowed else ""
+            raise Refusal(error.given + allowed) from error
+        word = "row" if self.table.sheet else "line"
+
+        def convert(amount: float) -> float:
+            if given != default and amount:
+                made = f"{amount * factor:.12g} {wanted}"
+                self._notes.append(f"{word} {self._line}: {amount:.12g} {given} is {made}")
+            return amount * factor
+
+        return convert
+
+    def span(self, subject: str, cells: Cells) -> dict[str, Any]:
         """The line's start and end, UTC; taken for ``subject`` from here on."""
-        zone = self.site.plant.plant.zone
-        start = _time(cells["start"], "start", zone)
-        end = _time(cells["end"], "end", zone)
-        if end <= start:
-            raise Refusal(f"end {cells['end']} is not after start {cells['start']}")
-        if end > self.now:
-            raise Refusal(f"end {cells['end']} is in the future")
+        start, end, shift = span_of(cells, self.site, self.now)
         taken = self._taken.setdefault(subject, [])
         place = bisect.bisect_left(taken, (start, end, 0))
         for other_start, other_end, line in taken[max(place - 1, 0) : place + 1]:
+            if (other_start, other_end) == (start, end):
+                raise Refusal(f"repeats line {line}, which is of {subject} and the same time")
             if other_start < end and start < other_end:
                 raise Refusal(f"overlaps line {line}, which is of {subject} too")
         taken.insert(place, (start, end, self._line))
-        return {"start_utc": start, "end_utc": end}
-
-
-def _time(text: str, what: str, zone: ZoneInfo) -> datetime:
-    """UTC of a stated start or end. A date is its first moment, or as an end its last."""
-    try:
-        if _DAY.fullmatch(text):
-            day = date.fromisoformat(text) + timedelta(days=what == "end")
-            stated = datetime(day.year, day.month, day.day)  # noqa: DTZ001
-        else:
-            stated = datetime.fromisoformat(text)
-    except (ValueError, OverflowError) as error:
-        raise Refusal(f"{what} {text!r} is no date and no time such as 2026-10-01T08:00") from error
-    if stated.tzinfo is not None:
-        return stated.astimezone(UTC)
-    early, late = (stated.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if early == late:
-        return early
-    do = "skip it" if early > late else "show it twice"
-    raise Refusal(f"{what} {text}: the clocks of {zone.key} {do}; add the offset to UTC")
+        return {"start_utc": start, "end_utc": end, "shift": shift}
 
 
 def _text(cell: object) -> str:
@@ -223,13 +263,6 @@ def _amount(cells: Cells, name: str) -> float:
     if number < 0:
         raise Refusal(f"{name} {cells[name]} is negative")
     return number
-
-
-def _factor(given: str, wanted: str) -> float:
-    try:
-        return conversion_factor(given, wanted)
-    except ConfigError as error:
-        raise Refusal(error.given) from error
 
 
 def _list(names: Iterable[str]) -> str:

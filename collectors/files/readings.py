@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from collectors.base import GOOD
-from collectors.files.table import LINE, TEXT, ReadFile, read_table, refused_frame
+from collectors.files.table import LINE, TEXT, ReadFile, Table, read_table, refused_frame
 from collectors.files.times import utc_times
 from config.errors import InputError
 from config.models import ImportMapping, Meter
@@ -23,7 +23,12 @@ _CELL, _NUMBER, _NONE, _FIRST = "\0cell", "\0number", "\0none", "\0first"
 
 
 def read_readings(
-    file: Path, mapping: ImportMapping, site: Site, *, now: datetime | None = None
+    file: Path,
+    mapping: ImportMapping,
+    site: Site,
+    *,
+    now: datetime | None = None,
+    sheet: str | None = None,
 ) -> ReadFile:
     """Read ``file`` as ``mapping`` says, into the readings table's columns.
 
@@ -37,17 +42,36 @@ def read_readings(
     wanted = [*mapping.time.columns, *mapping.values.values()]
     if mapping.meter_column is not None and mapping.value_column is not None:
         wanted += [mapping.meter_column, mapping.value_column]
-    table = read_table(file, wanted, delimiter=mapping.delimiter)
-    rows, refused = _with_time(table.rows, mapping, site)
+    table = read_table(file, wanted, delimiter=mapping.delimiter, sheet=sheet)
+    return readings_of(table, mapping, site, file.name, now=now)
+
+
+def readings_of(
+    table: Table, mapping: ImportMapping, site: Site, source: str, *, now: datetime | None = None
+) -> ReadFile:
+    """`read_readings` of cells that are there already."""
+    whole, flawed = _without_flaws(table, mapping)
+    rows, refused = _with_time(whole, mapping, site)
     parts = list(_long(rows, mapping, site) if mapping.meter_column else _wide(rows, mapping, site))
     read = _without_repeats(_Part.joined(parts))
     received = now or datetime.now(UTC)
     return ReadFile(
-        _in_schema(read.rows, site, file.name, received),
+        _in_schema(read.rows, site, source, received),
         read.rows.select(line=LINE, text=TEXT),
-        pl.concat([table.refused, refused, read.refused]).sort("line"),
+        pl.concat([table.refused, flawed, refused, read.refused]).sort("line"),
         table.digest,
+        table.sheet,
     )
+
+
+def _without_flaws(table: Table, mapping: ImportMapping) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows whose cells can be believed. A cell that shows an error is left in: it is no number,
+    unless the mapping says that it stands for none."""
+    shown = pl.col("reason").str.contains(" holds ") & ~pl.col("column").is_in(mapping.time.columns)
+    flaws = table.flaws.filter(~shown).unique("line", keep="first", maintain_order=True)
+    wrong = table.rows.join(flaws, left_on=LINE, right_on="line")
+    rows = table.rows.filter(~pl.col(LINE).is_in(flaws["line"].implode()))
+    return rows, refused_frame(wrong.select(LINE, TEXT, "reason"), pl.col("reason"))
 
 
 @dataclass(frozen=True)

@@ -121,15 +121,21 @@ def files_below(folder: Path) -> dict[Path, bytes | None]:
 
 
 class Daemon:
-    """A `kgce run` under way. Its messages go to ``log``."""
+    """A `kgce run` under way, or another ``program`` that is one. Its messages go to ``log``."""
 
-    def __init__(self, plant: Path, log: Path, env: Mapping[str, str] = NOTHING) -> None:
+    def __init__(
+        self,
+        plant: Path,
+        log: Path,
+        env: Mapping[str, str] = NOTHING,
+        program: Sequence[str | Path] = (PROGRAM,),
+    ) -> None:
         self.plant = plant
         self.log = log
         self._logging: IO[bytes] = log.open("ab")
         self._logged_before = log.stat().st_size
         self.process = subprocess.Popen(
-            [PROGRAM, "run", "-p", str(plant)],
+            [*program, "run", "-p", str(plant)],
             stdout=self._logging,
             stderr=subprocess.STDOUT,
             env=environment(env),
@@ -152,6 +158,17 @@ class Daemon:
         """End it as a power cut would."""
         self.process.kill()
         self._end()
+
+    def died(self, within_s: float) -> bool:
+        """Whether it was killed, within ``within_s``, by somebody else than us."""
+        try:
+            code = self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        self._end()
+        assert code == -signal.SIGKILL, (code, self.said)
+        return True
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it in order; the exit code."""

@@ -27,6 +27,7 @@ from tests.plants import write_plant
 
 INTERVAL_S = 0.2
 TOPIC = "lab/number"
+PACKET_IDS = 65_535
 UNLIMITED = "max_queued_messages 0"  # mosquitto would drop from 1000 on
 
 ONE: Mapping[str, str] = {
@@ -62,6 +63,10 @@ def write_lab(
         "intervals": {"poll_s": INTERVAL_S, "flush_s": 0.3, "refresh_s": 1},
     }
     return write_plant(folder, meters=meters, **{**settings, **sections})
+
+
+def _packet_id(number: int) -> int:
+    return (number - 1) % PACKET_IDS + 1
 
 
 class Units:
@@ -106,8 +111,8 @@ class Publisher:
     """Publishes 1, 2, 3 ... with QoS 1, each with a time of its own, on paho's thread.
 
     ``acknowledged`` holds the numbers for which the broker's PUBACK came. While there is no
-    broker, messages wait here. The number is the packet's id as well, so that at most 65,535 can
-    be published.
+    broker, messages wait here. The packet's id counts with the number, from 1 again after 65,535:
+    no more may be under way.
     """
 
     def __init__(self, port: int) -> None:
@@ -139,7 +144,7 @@ class Publisher:
             self.published += 1
             self._last_us = max(self._last_us + 1, time.time_ns() // 1000)
             message = json.dumps({"n": self.published, "t": self._last_us})
-            assert self._client.publish(TOPIC, message, qos=1).mid == self.published
+            assert self._client.publish(TOPIC, message, qos=1).mid == _packet_id(self.published)
 
     def publish_all_the_time(self, pause_s: float) -> None:
         def run() -> None:
@@ -163,7 +168,8 @@ class Publisher:
         )
 
     def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, *_more: Any) -> None:
-        self.acknowledged.add(mid)
+        last = self.published
+        self.acknowledged.add(last - (_packet_id(last) - mid) % PACKET_IDS)
 
 
 def status(plant: Path) -> Ended:

@@ -18,7 +18,6 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.daemon import Daemon as DaemonInside
-from app.late import LateSink, gap_us
 from app.metrics import DaemonMetrics
 from app.metrics_server import MetricsServer
 from app.metrics_text import PAUSE_S, PIECE, in_pieces, text_of
@@ -28,7 +27,6 @@ from collectors.memory import MemoryCollector, MemorySink
 from collectors.stats import BUCKETS_S, Stats
 from config.errors import InputError
 from config.models import Metrics
-from config.tables import Reading
 from storage.spool import Spool
 from storage.writer import SpoolWriter
 from tests.app.commands import collecting, until
@@ -349,29 +347,6 @@ def test_scrapes_while_everything_changes(tmp_path: Path) -> None:
         ending.set()
         thread.join()
         spool.close()
-
-
-def test_late_readings_are_counted_once_they_are_taken(tmp_path: Path) -> None:
-    site = load_site(write_lab(tmp_path, modbus_port=1, mqtt_port=1))
-    most_us = gap_us(site, "broker")
-    assert most_us == {"m-number": 3 * 600_000_000}
-    daemon = DaemonInside(site)
-    sink = MemorySink(capacity=3)
-    late = LateSink(sink, most_us, daemon.late)
-
-    def readings(*ages_us: int) -> list[Reading]:
-        return [
-            Reading("m-number", "value", 10**15 - age, 1.0, "good", "broker", 10**15)
-            for age in ages_us
-        ]
-
-    assert late.offer(readings(0, 1_800_000_000))
-    assert daemon.late == {}
-    assert late.offer(readings(1_800_000_001))
-    assert daemon.late == {"m-number": 1}
-    assert not late.offer(readings(10**12))  # refused: it comes again
-    assert daemon.late == {"m-number": 1}
-    assert len(sink.readings) == 3
 
 
 def test_the_text_is_what_the_library_writes(tmp_path: Path) -> None:

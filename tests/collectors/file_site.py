@@ -21,7 +21,21 @@ METERS: dict[str, dict[str, Any]] = {
 }
 
 
-def site_in(folder: Path, timezone: str = "Asia/Shanghai") -> Site:
+SHIFTS: dict[str, Any] = {
+    "day": {"start": "06:00", "end": "22:00"},
+    "night": {"start": "22:00", "end": "06:00", "valid_from": "2026-01-01"},
+}
+BY_END: dict[str, Any] = {"早班": {"start": "22:00", "end": "06:00", "day_of": "end"}}
+"""Its shift belongs to the day in which it ends."""
+
+
+def site_in(
+    folder: Path,
+    timezone: str = "Asia/Shanghai",
+    *,
+    month_end_day: int = 31,
+    shifts: dict[str, Any] | None = None,
+) -> Site:
     """A plant with the meters above and the products steel (t) and wire (kg)."""
     meters = {
         meter_id: {
@@ -34,7 +48,12 @@ def site_in(folder: Path, timezone: str = "Asia/Shanghai") -> Site:
         for meter_id, meter in METERS.items()
     }  # fmt: skip
     plant = {
-        "plant": {"id": "test-works", "name": "Test works", "timezone": timezone},
+        "plant": {
+            "id": "test-works",
+            "name": "Test works",
+            "timezone": timezone,
+            "month_end_day": month_end_day,
+        },
         "nodes": {"works": {"name": "Works", "level": "plant"}},
         "connections": {"box": {"type": "files"}},
         "meters": meters,
@@ -43,6 +62,8 @@ def site_in(folder: Path, timezone: str = "Asia/Shanghai") -> Site:
             "wire": {"name": "Wire", "unit": "kg", "boundary": ["works"]},
         },
     }
+    if shifts is not None:
+        plant["shifts"] = shifts
     file = folder / "plant.yaml"
     with file.open("w", encoding="utf-8") as stream:
         YAML().dump(plant, stream)

@@ -12,7 +12,7 @@ from config.errors import InputError
 from config.site import Site
 from config.tables import OUTPUTS, STATEMENTS
 
-from .file_site import site_in
+from .file_site import BY_END, SHIFTS, site_in
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 PRODUCTION = "product_id,start,end,qualified_quantity"
@@ -64,6 +64,9 @@ def test_production(site: Site) -> None:
         "source": "production.csv",
         "entered_by": "li.wei",
         "entered_utc": NOW,
+        "shift": None,
+        "batch": None,
+        "reason": None,
     }
     assert second["qualified_quantity"] == pytest.approx(50)
     assert second["end_utc"] == datetime(2026, 10, 3, 0, tzinfo=UTC)
@@ -84,7 +87,10 @@ def test_production(site: Site) -> None:
         ("steel,2026-10-01T08:00,2026-10-01T08:00,1", "is not after start"),
         ("steel,2026-11-01,2026-11-01,1", "end 2026-11-01 is in the future"),
         ("steel,1/10/2026,2026-10-01,1", "start '1/10/2026' is no date and no time"),
-        ("steel,2026-10-01,,1", "end '' is no date"),
+        ("steel,2026-10-01,,1", "it states start; allowed: start and end; date; month"),
+        ("steel,2026-10-01,2026-10-01,inf", "qualified_quantity is 'inf', not a number"),
+        ("steel,1989-12-31,2026-10-01,1", "it starts before 1990"),
+        ("steel,0001-01-01,2026-10-01,1", "start '0001-01-01' is no date"),
         ("steel,2026-10-01,9999-12-31,1", "end '9999-12-31' is no date"),
         ("steel,2026-10-01,2026-10-01", "3 columns; the header has 4"),
     ],
@@ -95,7 +101,9 @@ def test_production_refused(site: Site, line: str, why: str) -> None:
 
 def test_production_in_a_wrong_unit_is_refused(site: Site) -> None:
     read = production(site, "steel,2026-10-01,2026-10-01,1,kWh", header=PRODUCTION + ",unit")
-    assert "'kWh' (energy) does not convert to 't' (mass)" in reason(read)
+    assert reason(read) == (
+        "'kWh' (energy) does not convert to 't' (mass); allowed: g, kg, t, 10^4 t"
+    )
     read = production(site, "steel,2026-10-01,2026-10-01,1,box", header=PRODUCTION + ",unit")
     assert "unknown unit 'box'" in reason(read)
 
@@ -136,6 +144,132 @@ def test_local_times_that_the_clocks_skip_or_show_twice(tmp_path: Path) -> None:
     assert "the clocks of Europe/Paris show it twice" in twice
 
 
+def test_what_was_converted_is_told(site: Site) -> None:
+    read = production(site, "steel,2026-10-01,2026-10-01,50000,kg", header=PRODUCTION + ",unit")
+    assert read.notes == ("line 2: 50000 kg is 50 t",)
+
+
+def test_a_line_that_stands_twice_is_refused(site: Site) -> None:
+    line = "steel,2026-10-01,2026-10-01,1"
+    read = production(site, line, line)
+    assert read.rows.height == 1
+    assert read.refused["reason"].to_list() == [
+        "repeats line 2, which is of steel and the same time"
+    ]
+
+
+TIMES = "product_id,start,end,date,month,shift,batch,qualified_quantity"
+
+
+def spans(read: ReadFile) -> list[tuple[datetime, datetime]]:
+    assert read.refused.is_empty(), read.refused["reason"].to_list()
+    return list(read.rows.select("start_utc", "end_utc").iter_rows())
+
+
+@pytest.mark.parametrize(
+    ("cells", "start", "end"),
+    [
+        (",,2026-10-05,,", "2026-10-05T00:00", "2026-10-06T00:00"),
+        (",,2026-10-05 00:00:00,,", "2026-10-05T00:00", "2026-10-06T00:00"),
+        (",,2026/10/5,,", "2026-10-05T00:00", "2026-10-06T00:00"),
+        (",,2026年10月5日,,", "2026-10-05T00:00", "2026-10-06T00:00"),
+        (",,,2026-09,", "2026-09-01T00:00", "2026-10-01T00:00"),
+        (",,,2026年9月,", "2026-09-01T00:00", "2026-10-01T00:00"),
+        (",,,2026-09-01,", "2026-09-01T00:00", "2026-10-01T00:00"),
+        (",,2026-10-05,,day", "2026-10-05T06:00", "2026-10-05T22:00"),
+        (",,2026-10-05,,night", "2026-10-05T22:00", "2026-10-06T06:00"),
+        (",,2026-10-05,,早班", "2026-10-04T22:00", "2026-10-05T06:00"),
+        ("2026/10/5 8:00,2026-10-05 24:00,,,", "2026-10-05T08:00", "2026-10-06T00:00"),
+        ("2026-10-05 22:00,2026-10-06 06:00,,,night", "2026-10-05T22:00", "2026-10-06T06:00"),
+    ],
+)
+def test_every_way_to_state_a_time(tmp_path: Path, cells: str, start: str, end: str) -> None:
+    site = site_in(tmp_path, shifts=BY_END if "早班" in cells else SHIFTS)
+    ((first, last),) = spans(production(site, f"steel,{cells},,1", header=TIMES))
+    zone = site.plant.plant.zone
+    assert first.astimezone(zone).isoformat(timespec="minutes") == f"{start}+08:00"
+    assert last.astimezone(zone).isoformat(timespec="minutes") == f"{end}+08:00"
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        (",,,,", "it states no time; allowed: start and end; date; month; date and shift"),
+        (",,2026-10-05,2026-10,", "it states date and month; allowed"),
+        (",,,,night", "it states shift; allowed"),
+        (",,2026-10-05,,swing", "unknown shift 'swing'; known: day, night"),
+        (",,2025-12-31,,night", "there is no shift 'night' on 2025-12-31"),
+        (",,2026-13-05,,", "date '2026-13-05' is no date"),
+        (",,,2026-13,", "month '2026-13' is no month"),
+        (",,,2026-09-02,", "month '2026-09-02' is no month"),
+        (",,,9999-12,", "is no month"),
+        (",,2026-11-01,,", "the end of 2026-11-01 is in the future"),
+        (",,,2026-11,", "the end of month 2026-11 is in the future"),
+        (",,2026-11-01,,day", "the end of 2026-11-01 day is in the future"),
+    ],
+)
+def test_times_that_are_none(tmp_path: Path, cells: str, why: str) -> None:
+    site = site_in(tmp_path, shifts=SHIFTS)
+    assert why in reason(production(site, f"steel,{cells},,1", header=TIMES))
+
+
+def test_shift_and_batch_are_kept(tmp_path: Path) -> None:
+    site = site_in(tmp_path, shifts=SHIFTS)
+    read = production(
+        site,
+        "steel,,,2026-10-05,,night,,1",
+        "wire,2026-10-05T03:00,2026-10-05T05:10,,,,B-17,2",
+        header=TIMES,
+    )
+    assert read.refused.is_empty()
+    assert read.rows.select("shift", "batch").rows() == [("night", None), (None, "B-17")]
+
+
+def test_a_month_that_ends_on_day_25(tmp_path: Path) -> None:
+    site = site_in(tmp_path, month_end_day=25)
+    ((first, last),) = spans(
+        production(site, "steel,2026-10,1", header="product_id,month,qualified_quantity")
+    )
+    assert (first, last) == (
+        datetime(2026, 9, 25, 16, tzinfo=UTC),
+        datetime(2026, 10, 25, 16, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "shift", "hours"),
+    [
+        ("2026-03-28", "", 24),
+        ("2026-03-29", "", 23),
+        ("2026-10-25", "", 25),
+        ("2026-03-28", "night", 7),
+        ("2026-10-24", "night", 9),
+        ("2026-10-25", "night", 8),
+        ("2026-03-29", "早班", 7),
+    ],
+)
+def test_days_and_shifts_are_as_long_as_they_are(
+    tmp_path: Path, day: str, shift: str, hours: int
+) -> None:
+    site = site_in(tmp_path, timezone="Europe/Berlin", shifts=BY_END if shift == "早班" else SHIFTS)
+    ((first, last),) = spans(production(site, f"steel,,,{day},,{shift},,1", header=TIMES))
+    assert (last - first).total_seconds() == hours * 3600
+
+
+def test_a_file_without_any_time_is_an_error(site: Site) -> None:
+    with pytest.raises(InputError, match="no column of time"):
+        production(site, "steel,1", header="product_id,qualified_quantity")
+
+
+def test_chinese_headings(site: Site) -> None:
+    read = production(site, "steel,2026-10,120,t", header="产品,月份,产量,单位")
+    assert read.rows["qualified_quantity"].to_list() == [120]
+    read = statements(
+        site, "coal,2026-09,100,50,30,20,t", header="计量器具,月份,期初库存,购进,期末库存,外供,单位"
+    )
+    assert read.rows["consumed"].to_list() == [100_000]
+
+
 def test_statements(site: Site) -> None:
     read = statements(
         site,
@@ -160,6 +294,7 @@ def test_statements(site: Site) -> None:
         "source": "statements.csv",
         "entered_by": "li.wei",
         "entered_utc": NOW,
+        "reason": None,
     }
     assert read.rows["consumed"].to_list() == [100_000.0, 0.0, 20_000.0]
 

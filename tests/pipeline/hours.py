@@ -11,7 +11,7 @@ import polars as pl
 from config.tables import READINGS, STATEMENTS
 from pipeline.measure import Measured, measure
 from pipeline.periods import By, periods
-from pipeline.rollup import meter_periods
+from pipeline.rollup import interval_sums, meter_periods
 from pipeline.rules import US_PER_H, MeterRule
 
 MIDNIGHT = datetime(2026, 10, 5, tzinfo=UTC)
@@ -57,4 +57,5 @@ def measured(*frames: pl.LazyFrame, rules: list[MeterRule], statements: Any = No
 
 def by_period(made: Measured, rules: list[MeterRule], by: By, first: float, last: float) -> Any:
     calendar = periods(by, at(first), at(last), ZoneInfo("UTC"))
-    return meter_periods(made.intervals.lazy(), made.gaps.lazy(), calendar, rules)
+    sums = interval_sums(made.intervals.lazy(), calendar)
+    return meter_periods(sums, made.gaps.lazy(), calendar, rules, made.known.backwards)

@@ -135,8 +135,23 @@ def test_a_missing_amount_is_a_gap_of_unknown_size() -> None:
 
 def test_a_statement_is_spread_over_its_days_and_exact_as_a_whole() -> None:
     entered = datetime(2026, 11, 1, tzinfo=UTC)
-    row = ("p", "m", at(0), at(2 * 1440), "kg", 10.0, 200.0, 20.0, 0.0, 190.0, "t", "me", entered)
-    again = (*row[:9], 192.0, "t", "me", datetime(2026, 11, 2, tzinfo=UTC))
+    row = (
+        "p",
+        "m",
+        at(0),
+        at(2 * 1440),
+        "kg",
+        10.0,
+        200.0,
+        20.0,
+        0.0,
+        190.0,
+        "t",
+        "me",
+        entered,
+        None,
+    )
+    again = (*row[:9], 192.0, "t", "me", datetime(2026, 11, 2, tzinfo=UTC), None)
     statements = pl.LazyFrame([again, row], schema=STATEMENTS.polars_schema(), orient="row")
     rules = [rule("amount", unit="kg")]
     made = measured(rules=rules, statements=statements)
@@ -151,7 +166,7 @@ def test_a_statement_is_spread_over_its_days_and_exact_as_a_whole() -> None:
 
 def test_nothing_at_all_is_no_rows() -> None:
     made = measured(rules=[rule("counter"), rule("gauge", meter_id="g")])
-    assert [len(frame) for frame in made] == [0, 0, 0]
+    assert [len(frame) for frame in made[:3]] == [0, 0, 0]
 
 
 def test_one_reading_measures_nothing() -> None:

@@ -8,7 +8,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from pipeline.periods import periods, statistical_month
+from config.errors import InputError
+from config.months import statistical_month
+from config.shifts import Shift
+from pipeline.periods import periods
 
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 
@@ -69,7 +72,102 @@ def test_hours_of_a_half_hour_zone_begin_on_the_local_hour() -> None:
     assert found["start_utc"].to_list() == [utc(2026, 10, 5, 0), utc(2026, 10, 5, 0, 30)]
 
 
-@pytest.mark.parametrize("by", ["15min", "hour", "day", "month", "year"])
+HALF_HOUR_ZONES = ("Asia/Kolkata", "Australia/Adelaide", "Australia/Lord_Howe", "Asia/Kathmandu")
+
+
+@pytest.mark.parametrize("by", ["15min", "30min", "hour", "day"])
+@pytest.mark.parametrize("zone", HALF_HOUR_ZONES)
+@pytest.mark.parametrize("day", [utc(2026, 4, 3), utc(2026, 10, 2), utc(2026, 7, 1)])
+def test_periods_begin_on_the_clock_of_half_hour_zones(by: str, zone: str, day: datetime) -> None:
+    """Also behind changes of the clock, of which Lord Howe's are half an hour."""
+    found = periods(by, day, day + timedelta(days=4), ZoneInfo(zone))  # type: ignore[arg-type]
+    assert found["end_utc"][:-1].to_list() == found["start_utc"][1:].to_list()
+    minutes = {"15min": 15, "30min": 30, "hour": 60, "day": 24 * 60}[by]
+    for label, start, whole in found.select("period", "start_utc", "whole").rows():
+        local = start.astimezone(ZoneInfo(zone))
+        changed = (
+            local.utcoffset()
+            != (start - timedelta(minutes=30)).astimezone(ZoneInfo(zone)).utcoffset()
+        )
+        assert not whole or changed or (local.hour * 60 + local.minute) % minutes == 0, label
+    assert found["period"].n_unique() == len(found)
+
+
+def test_the_half_hour_of_lord_howe() -> None:
+    """In April its clocks go from 02:00 back to 01:30, in October from 02:00 on to 02:30."""
+    zone = ZoneInfo("Australia/Lord_Howe")
+    found = periods("hour", utc(2026, 4, 4, 14), utc(2026, 4, 4, 16, 30), zone)
+    assert found.select("period", "start_utc", "end_utc").rows() == [
+        ("2026-04-05T01:00+11:00", utc(2026, 4, 4, 14), utc(2026, 4, 4, 15)),
+        ("2026-04-05T01:30+10:30", utc(2026, 4, 4, 15), utc(2026, 4, 4, 15, 30)),
+        ("2026-04-05T02:00+10:30", utc(2026, 4, 4, 15, 30), utc(2026, 4, 4, 16, 30)),
+    ]
+    found = periods("hour", utc(2026, 10, 3, 14, 30), utc(2026, 10, 3, 17), zone)
+    assert found["period"].to_list() == [
+        "2026-10-04T01:00+10:30", "2026-10-04T02:30+11:00", "2026-10-04T03:00+11:00",
+    ]  # fmt: skip
+    lengths = found["end_utc"] - found["start_utc"]
+    assert lengths.dt.total_minutes().to_list() == [60, 30, 60]
+    days = periods("day", utc(2026, 4, 3, 13), utc(2026, 4, 5, 13, 30), zone)
+    assert (days["end_utc"] - days["start_utc"]).dt.total_minutes().to_list() == [1440, 1470]
+
+
+def test_statistical_months_of_half_hour_zones_begin_at_local_midnight() -> None:
+    zone = ZoneInfo("Australia/Adelaide")
+    found = periods("month", utc(2026, 3, 25, 13, 30), utc(2026, 4, 25, 14, 30), zone, 25)
+    assert found["period"].to_list() == ["2026-04"]
+    assert found["whole"].all()
+    found = periods("month", utc(2026, 4, 1), utc(2026, 4, 2), ZoneInfo("Asia/Kolkata"), 25)
+    whole = periods(
+        "month", utc(2026, 3, 25, 18, 30), utc(2026, 4, 25, 18, 30), ZoneInfo("Asia/Kolkata"), 25
+    )
+    assert (found["period"][0], whole["whole"].to_list()) == ("2026-04", [True])
+
+
+SHIFTS = {
+    "day": (Shift(start="06:00", end="22:00"),),
+    "night": (Shift(start="22:00", end="06:00"),),
+}
+
+
+def test_shifts_across_midnight_and_across_changes_of_the_clock() -> None:
+    found = periods("shift", utc(2026, 10, 24, 4), utc(2026, 10, 26, 5), BERLIN, shifts=SHIFTS)
+    assert found.select("period", "start_utc", "end_utc", "whole").rows() == [
+        ("2026-10-24 day", utc(2026, 10, 24, 4), utc(2026, 10, 24, 20), True),
+        ("2026-10-24 night", utc(2026, 10, 24, 20), utc(2026, 10, 25, 5), True),  # nine hours
+        ("2026-10-25 day", utc(2026, 10, 25, 5), utc(2026, 10, 25, 21), True),
+        ("2026-10-25 night", utc(2026, 10, 25, 21), utc(2026, 10, 26, 5), True),
+    ]
+    spring = periods("shift", utc(2026, 3, 28, 21), utc(2026, 3, 29, 4), BERLIN, shifts=SHIFTS)
+    assert spring["period"].to_list() == ["2026-03-28 night"]
+    assert (spring["end_utc"] - spring["start_utc"]).to_list() == [timedelta(hours=7)]
+
+
+def test_time_between_shifts_is_in_none() -> None:
+    plan = {"only": (Shift(start="08:00", end="16:00"),)}
+    found = periods("shift", utc(2026, 10, 1), utc(2026, 10, 2, 16), SHANGHAI, shifts=plan)
+    assert found.select("period", "start_utc", "end_utc", "whole").rows() == [
+        ("2026-10-01 only", utc(2026, 10, 1), utc(2026, 10, 1, 8), True),
+        ("2026-10-02 only", utc(2026, 10, 2), utc(2026, 10, 2, 8), True),
+    ]
+    assert periods(
+        "shift", utc(2026, 10, 1, 9), utc(2026, 10, 1, 12), SHANGHAI, shifts=plan
+    ).is_empty()
+
+
+def test_a_clipped_shift_is_not_whole() -> None:
+    found = periods("shift", utc(2026, 10, 1, 1), utc(2026, 10, 1, 2), SHANGHAI, shifts=SHIFTS)
+    assert found.rows() == [
+        ("shift", "2026-10-01 day", utc(2026, 10, 1, 1), utc(2026, 10, 1, 2), False)
+    ]
+
+
+def test_periods_by_shift_without_shifts() -> None:
+    with pytest.raises(InputError, match="no shifts are configured"):
+        periods("shift", utc(2026, 10, 1), utc(2026, 10, 2), SHANGHAI)
+
+
+@pytest.mark.parametrize("by", ["15min", "30min", "hour", "day", "month", "year"])
 def test_periods_meet_without_gap_or_overlap(by: str) -> None:
     start, end = utc(2026, 3, 20, 7, 30), utc(2026, 4, 2, 11, 15)
     found = periods(by, start, end, BERLIN, 25)  # type: ignore[arg-type]

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from config.balance import Converts
 from config.models import Meter, Node
+from config.node_tree import NodeTree, Parts
 from config.tables import OUTPUTS
 from pipeline.periods import PERIOD_SCHEMA
 from pipeline.rollup import judged, node_consumption, product_output
@@ -72,6 +74,99 @@ def test_recovered_and_check_meters_do_not_count() -> None:
     assert found["kiln"] == {"in": 1}
 
 
+# A boiler and a compressor: what is made inside is not added to what made it.
+
+BOILER = Converts(to="steam_low_pressure", sole_source=True)
+STEAM_NODES = {
+    "works": NODES["works"],
+    "boiler": Node(name="B", level="process", parent="works", converts=BOILER),
+    "kiln": NODES["kiln"],
+    "mill": NODES["mill"],
+    "office": Node(name="O", level="process", parent="works"),
+}
+
+
+def steam(meter_id: str, node: str, role: str = "input") -> Meter:
+    return meter(meter_id, node, role).model_copy(update={"energy": "steam_low_pressure"})
+
+
+def steam_of(nodes: dict[str, Node], *meters: Meter) -> dict[str, dict[str, int]]:
+    tree = NodeTree(nodes, {m.meter_id: m for m in meters})
+    found = {one: tree.weights(one, "steam_low_pressure") for one in nodes}
+    return {one: weights for one, weights in found.items() if weights}
+
+
+MADE = (steam("made", "boiler", "output"), steam("s-kiln", "kiln"), steam("s-mill", "mill"))
+
+
+def test_steam_of_the_plants_own_boiler_counts_for_the_process_and_not_again_for_the_plant() -> (
+    None
+):
+    """60 t made, 35 + 20 t used, 5 t lost in pipes: the plant used the boiler's coal, no steam."""
+    assert steam_of(STEAM_NODES, *MADE) == {
+        "boiler": {"made": -1}, "kiln": {"s-kiln": 1}, "mill": {"s-mill": 1},
+    }  # fmt: skip
+
+
+def test_steam_sent_out_and_used_outside_production_is_deducted() -> None:
+    found = steam_of(
+        STEAM_NODES, *MADE, steam("sold", "works", "output"),
+        steam("heating", "office", "non_production"),
+    )  # fmt: skip
+    assert found["works"] == {"sold": -1, "heating": -1}
+
+
+def test_with_steam_bought_beside_the_plant_is_its_main_meter() -> None:
+    beside = {**STEAM_NODES, "boiler": NODES["kiln"].model_copy(update={"name": "B"})}
+    bought = steam("bought", "works")
+    assert steam_of(beside, *MADE, bought)["works"] == {"bought": 1}
+
+
+def test_a_process_that_sends_all_out_has_its_output_deducted() -> None:
+    """Sulphuric acid: nobody inside takes the steam, so it leaves the plant."""
+    assert steam_of(NODES, steam("made", "kiln", "output"))["works"] == {"made": -1}
+
+
+def test_outputs_below_a_nodes_own_output_are_not_deducted_again() -> None:
+    nodes = {
+        **NODES,
+        "one": Node(name="1", level="equipment", parent="mill"),
+        "two": Node(name="2", level="equipment", parent="mill"),
+    }
+    found = steam_of(
+        nodes, steam("header", "mill", "output"), steam("b1", "one", "output"),
+        steam("b2", "two", "output"),
+    )  # fmt: skip
+    assert found["mill"] == found["works"] == {"header": -1}
+
+
+def test_nobody_can_say_what_comes_in_where_energy_is_made_and_used_below() -> None:
+    unsaid = {**STEAM_NODES, "boiler": Node(name="B", level="process", parent="works")}
+    known = {m.meter_id: m for m in MADE}
+    assert NodeTree(unsaid, known).is_undecided("works", "steam_low_pressure")
+    assert not NodeTree(STEAM_NODES, known).is_undecided("works", "steam_low_pressure")
+    main = {**known, "main": steam("main", "works")}
+    assert not NodeTree(unsaid, main).is_undecided("works", "steam_low_pressure")
+
+
+def test_the_sides_of_a_steam_balance() -> None:
+    meters = (*MADE, steam("sold", "works", "output"), steam("heating", "office", "non_production"))
+    tree = NodeTree(STEAM_NODES, {m.meter_id: m for m in meters})
+    parts = tree.parts("works", "steam_low_pressure")
+    assert parts == Parts([], ["made"], ["s-kiln", "s-mill"], ["sold", "heating"])
+    assert tree.parts("kiln", "steam_low_pressure") is None
+
+
+def test_use_outside_production_behind_a_branch_is_inside_the_branch() -> None:
+    meters = (
+        meter("main", "works"), meter("m", "mill"), meter("office", "mill", "non_production"),
+        meter("f", "fan"), meter("whr", "fan", "recovered"),
+    )  # fmt: skip
+    parts = NodeTree(NODES, {m.meter_id: m for m in meters}).parts("works", "electricity")
+    assert parts == Parts(["main"], [], ["f", "m"], [])
+    assert parts.signs == {"main": 1, "f": -1, "m": -1}
+
+
 def period_rows(**meters: tuple[float | None, float, float | None, float]) -> pl.DataFrame:
     return pl.DataFrame(
         [
@@ -129,7 +224,8 @@ def typed(*spans: tuple[int, int, float]) -> pl.LazyFrame:
     """Output of days of October: first day, day after the last, tonnes."""
     end = [datetime(2026, 10, d, tzinfo=UTC) for d in range(1, 32)]
     rows = [
-        ("p", "clinker", end[a - 1], end[b - 1], t, "t", None, "s", "me", END) for a, b, t in spans
+        ("p", "clinker", end[a - 1], end[b - 1], t, "t", None, "s", "me", END, *[None] * 3)
+        for a, b, t in spans
     ]
     return pl.LazyFrame(rows, schema=OUTPUTS.polars_schema(), orient="row")
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.tables import Reading
-from storage.account import KEPT_DAYS, MeterAccount
+from storage.account import MeterAccount
+from storage.day_book import KEPT_DAYS
 from storage.spool import Spool
 from tests.storage.conftest import OpenSpool
 from tests.storage.readings import START_US, polled, reading
@@ -30,7 +31,7 @@ def by_day(spool: Spool, outcome: str) -> list[int]:
     spool.close()  # everything is in the tables now
     connection = sqlite3.connect(spool.path)
     rows = connection.execute(
-        "SELECT count FROM account WHERE outcome = ? ORDER BY day_utc", (outcome,)
+        "SELECT count FROM account WHERE outcome = ? ORDER BY day", (outcome,)
     ).fetchall()
     connection.close()
     return [count for (count,) in rows]
@@ -186,6 +187,7 @@ def test_days_of_long_ago_are_joined(open_spool: OpenSpool) -> None:
     before = spool.account()
     spool.close()
     spool = open_spool(now_us=START_US + 1_000 * 86_400_000_000)
+    spool.days_booked(spool.unbooked_days())
     spool.take_batch(10).accept()
     assert spool.account() == before
     assert all(account.balanced for account in before)

@@ -115,8 +115,9 @@ def test_what_the_lake_refuses_is_kept_apart_and_does_not_hold_up_the_rest(
     assert (account.good, account.dropped) == (6, {"rejected": 4})
 
 
+@pytest.mark.parametrize("new", [4, 10, 20])
 def test_a_spool_put_back_from_a_copy_loses_and_doubles_nothing(
-    open_spool: OpenSpool, lake: Lake, tmp_path: Path
+    open_spool: OpenSpool, lake: Lake, tmp_path: Path, new: int
 ) -> None:
     spool = open_spool()
     fill(spool, 0, 10)
@@ -131,9 +132,10 @@ def test_a_spool_put_back_from_a_copy_loses_and_doubles_nothing(
     spool.close()
     shutil.copy(copy, file)
     spool = open_spool()
-    fill(spool, 30, 4)  # under numbers that the lake has seen
+    # Under numbers that the lake has seen: fewer than these, as many, and more.
+    fill(spool, 30, new)
     flush(spool, lake, PLANT, 100)
-    assert in_lake(lake) == [*numbers(23), 30.0, 31.0, 32.0, 33.0]
+    assert in_lake(lake) == [*numbers(23), *(30.0 + n for n in range(new))]
 
 
 def test_statuses_and_empty_values_arrive_as_they_were(spool: Spool, lake: Lake) -> None:

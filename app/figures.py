@@ -1,0 +1,142 @@
+"""Consumption and indicators from amounts by meter and period."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from app.calendar import Span, calendar, reach
+from config.book_tables import METER_PERIODS
+from config.site import Site
+from config.tables import CONSUMPTION, GAPS, INDICATORS, INTERVALS, OUTPUTS
+from indicators.coal import add_coal
+from indicators.products import product_indicators
+from pipeline.periods import By
+from pipeline.rollup import (
+    interval_sums,
+    judged,
+    meter_periods,
+    node_consumption,
+    period_sums,
+    product_output,
+)
+from pipeline.rules import MeterRule, rules_of
+from pipeline.tree import weights
+from storage.lake import Lake
+
+PARTS: dict[By, By] = {"month": "day", "year": "month"}
+"""Long periods are summed from shorter ones."""
+LONGEST_ENTRY = timedelta(days=400)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Consumption and indicators of one kind of period, in the schemas of their tables."""
+
+    consumption: pl.DataFrame
+    indicators: pl.DataFrame
+
+
+def figures_of(
+    site: Site,
+    by_meter: pl.DataFrame,
+    outputs: pl.LazyFrame,
+    periods: pl.DataFrame,
+    *,
+    provenance: str,
+    required_coverage_ratio: float | None = None,
+) -> Figures:
+    """Figures of ``periods`` from amounts by meter (`rollup.meter_periods`) and typed outputs.
+
+    ``required_coverage_ratio`` goes before the configuration's.
+    """
+    required = required_coverage_ratio
+    if required is None:
+        required = site.plant.quality.required_coverage_ratio
+    nodes = node_consumption(by_meter, weights(site.plant.nodes, site.plant.meters))
+    consumption = add_coal(
+        judged(nodes, required).with_columns(plant_id=pl.lit(site.id)), site.library
+    ).select(CONSUMPTION.names)
+    product_of = pl.DataFrame(
+        list(output_meters(site).items()),
+        schema={"meter_id": pl.String, "product_id": pl.String},
+        orient="row",
+    )
+    output = product_output(by_meter, product_of, outputs, periods)
+    made = (
+        judged(output.rename({"quantity": "amount"}), required)
+        .rename({"amount": "quantity"})
+        .with_columns(plant_id=pl.lit(site.id))
+    )
+    indicators = product_indicators(consumption, made, site, provenance=provenance)
+    return Figures(
+        consumption.cast(CONSUMPTION.polars_schema()).sort("node_id", "energy_code", "start_utc"),
+        indicators.select(INDICATORS.names).sort("subject", "indicator", "norm", "start_utc"),
+    )
+
+
+def output_meters(site: Site) -> dict[str, str]:
+    """The product of each meter that is read and counts as its output.
+
+    A meter of the ledger without a connection is not read: its product's output is imported.
+    """
+    return {
+        meter_id: meter.product
+        for meter_id, meter in site.plant.meters.items()
+        if meter.product is not None and meter.role == "output" and meter.connection is not None
+    }
+
+
+def outputs_of(site: Site, lake: Lake, periods: pl.DataFrame) -> pl.LazyFrame:
+    """Typed outputs that can reach into the periods."""
+    if periods.is_empty():
+        return OUTPUTS.polars_schema().to_frame().lazy()
+    first, last = reach(periods)
+    return lake.scan(OUTPUTS, site.id, from_utc=first - LONGEST_ENTRY, to_utc=last)
+
+
+def by_meter(
+    site: Site,
+    lake: Lake,
+    span: Span | None,
+    by: By,
+    backwards: Collection[str],
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Amounts by meter in the periods from ``start`` to ``end``, computed from the intervals; and
+    the periods."""
+    rules = rules_of(site)
+    gaps = lake.scan(GAPS, site.id)
+    chain: list[By] = [by]
+    while chain[0] in PARTS:
+        chain.insert(0, PARTS[chain[0]])
+    amounts = pl.DataFrame()
+    for place, grain in enumerate(chain):
+        found = calendar(site, span, grain, start, end)
+        if place:
+            sums = period_sums(amounts.lazy(), found)
+        else:
+            first, last = reach(found) if len(found) else (None, None)
+            sums = interval_sums(lake.scan(INTERVALS, site.id, from_utc=first, to_utc=last), found)
+        amounts = meter_periods(sums, gaps, found, rules, backwards)
+    return amounts, found
+
+
+def stored_by_meter(
+    site: Site, lake: Lake, periods: pl.DataFrame, rules: Sequence[MeterRule]
+) -> pl.DataFrame:
+    """The same of periods whose amounts are in the table ``meter_periods``."""
+    first, last = reach(periods)
+    rows = lake.scan(METER_PERIODS, site.id, from_utc=first, to_utc=last)
+    return (
+        rows.join(periods.lazy().select("grain", "period", "whole"), on=("grain", "period"))
+        .filter(pl.col("meter_id").is_in([rule.meter_id for rule in rules]))
+        .drop("plant_id")
+        .collect()
+        .sort("meter_id", "start_utc")
+    )

@@ -1,0 +1,235 @@
+"""Readings to intervals, gaps and findings: only of the meters, and from the days, concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from app.increments import replace_rows
+from app.progress import Progress
+from config.book_tables import CORRECTIONS
+from config.site import Site
+from config.tables import FINDINGS, GAPS, INTERVALS, READINGS, STATEMENTS, Table
+from pipeline.checkpoints import NEVER_US, Checkpoint, joined, latest_before
+from pipeline.findings import MESSAGES
+from pipeline.measure import Known, Measured, measure
+from pipeline.rules import GRID_US, MeterRule
+from storage.lake import Lake
+
+NEAR = timedelta(days=4)
+"""Meters whose context reaches back further than the others' by this are read apart."""
+CHUNK_ROWS = 20_000_000
+"""Readings measured at a time, about 1.5 GB; a longer history is measured in parts."""
+CHANGE_SCHEMA = pl.Schema({"meter_id": pl.String(), "t0": pl.Int64(), "t1": pl.Int64()})
+
+_START = {INTERVALS: "interval_start_utc", GAPS: "gap_start_utc", FINDINGS: "start_utc"}
+_END = {INTERVALS: "interval_start_utc", GAPS: "gap_end_utc", FINDINGS: "end_utc"}
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What is to be measured: by meter the time of the first reading that came. ``anew``: meters to
+    be measured from the beginning; ``every``: all there are, whatever was made before."""
+
+    since_us: Mapping[str, int]
+    anew: frozenset[str] = frozenset()
+    every: bool = False
+
+    @property
+    def meters(self) -> frozenset[str]:
+        return self.anew | self.since_us.keys()
+
+
+@dataclass(frozen=True)
+class Remeasured:
+    """``changes``: meter and time (t0 to t1) in which an interval or gap differs; ``rows``: rows
+    that differ, by table."""
+
+    changes: pl.DataFrame
+    rows: dict[str, int]
+
+
+def remeasure(
+    site: Site, lake: Lake, progress: Progress, todo: Touched, rules: Sequence[MeterRule]
+) -> Remeasured:
+    """Measure what was touched and put it into the lake; ``progress`` is carried forward."""
+    some = [rule for rule in rules if todo.every or rule.meter_id in todo.meters]
+    changes, counts = [CHANGE_SCHEMA.to_frame()], dict.fromkeys((t.name for t in _START), 0)
+    since_us, parts = todo.since_us, _parts(site, lake) if todo.every else [None]
+    for until in parts if some or todo.every else []:
+        resume = _resume(progress, {m: t for m, t in since_us.items() if m not in todo.anew})
+        measured = _measured(site, lake, progress.known, some, resume, until)
+        _carry(progress, measured, some)
+        for table, frame in _frames(measured):
+            scope = _scope(table, measured, some, todo, until)
+            from_utc = _from(table, measured, some, todo)
+            done, differing = replace_rows(
+                lake, table, site.id, frame, scope, from_utc=from_utc, to_utc=until
+            )
+            counts[table.name] += done.changed
+            if table is not FINDINGS:
+                changes.append(_spans(table, differing))
+        if until is not None:
+            since_us = dict.fromkeys((rule.meter_id for rule in rules), _us(until))
+    return Remeasured(pl.concat(changes), counts)
+
+
+def _us(time: datetime) -> int:
+    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _time(us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+
+
+def _parts(site: Site, lake: Lake) -> list[datetime | None]:
+    """Ends of the parts in which a whole history is measured; the last one has none."""
+    day = pl.col("time_utc").dt.truncate("1d")
+    counts = lake.scan(READINGS, site.id).group_by(day).len().collect(engine="streaming")
+    ends: list[datetime | None] = []
+    rows = 0
+    for start, count in counts.sort("time_utc").iter_rows():
+        if rows and rows + count > CHUNK_ROWS:
+            ends.append(start)
+            rows = 0
+        rows += count
+    return [*ends, None]
+
+
+def _resume(progress: Progress, since_us: Mapping[str, int]) -> dict[str, Checkpoint]:
+    found = {}
+    for meter_id, time_us in since_us.items():
+        point = latest_before(progress.checkpoints.get(meter_id, ()), time_us)
+        if point is not None:
+            found[meter_id] = point
+    return found
+
+
+def _measured(
+    site: Site,
+    lake: Lake,
+    known: Known,
+    rules: Sequence[MeterRule],
+    resume: Mapping[str, Checkpoint],
+    until: datetime | None,
+) -> list[Measured]:
+    """What is measured from the checkpoints, and, of meters that cannot go on from theirs, anew."""
+    made = []
+    todo = list(rules)
+    while todo:
+        ids = [rule.meter_id for rule in todo]
+        whole = [meter_id for meter_id in ids if meter_id not in resume]
+        known = Known(
+            known.backwards - set(whole),
+            {m: value for m, value in known.quanta.items() if m not in whole},
+        )
+        one = measure(
+            _readings(site, lake, whole, resume, until),
+            lake.scan(STATEMENTS, site.id).filter(pl.col("meter_id").is_in(whole)),
+            todo,
+            plant_id=site.id,
+            window_us=round(site.plant.quality.dip_window_h * 3600e6),
+            corrections=lake.scan(CORRECTIONS, site.id).filter(pl.col("meter_id").is_in(ids)),
+            resume=resume,
+            known=known,
+        )
+        made.append(one)
+        known = one.known
+        todo = [rule for rule in todo if rule.meter_id in one.unfit]
+        resume = {}
+    return made
+
+
+def _readings(
+    site: Site,
+    lake: Lake,
+    whole: Collection[str],
+    resume: Mapping[str, Checkpoint],
+    until: datetime | None,
+) -> pl.LazyFrame:
+    """The readings that the meters need: all, or those from their checkpoint's context on."""
+    newest = max((point.from_us for point in resume.values()), default=0)
+    far = {m: p.from_us for m, p in resume.items() if _time(p.from_us) < _time(newest) - NEAR}
+    near = {m: p.from_us for m, p in resume.items() if m not in far}
+    groups: list[tuple[list[str], datetime | None]] = [(list(whole), None)]
+    groups += [(list(group), _time(min(group.values()))) for group in (far, near) if group]
+    return pl.concat(
+        lake.scan(READINGS, site.id, from_utc=start, to_utc=until).filter(
+            pl.col("meter_id").is_in(meters)
+        )
+        for meters, start in groups
+        if meters or len(groups) == 1
+    )
+
+
+def _carry(progress: Progress, measured: Sequence[Measured], rules: Sequence[MeterRule]) -> None:
+    for one in measured:
+        new: dict[str, list[Checkpoint]] = {}
+        for point in one.checkpoints:
+            new.setdefault(point.meter_id, []).append(point)
+        for rule in rules:
+            meter_id = rule.meter_id
+            if meter_id in one.starts:
+                old = progress.checkpoints.get(meter_id, ())
+                kept_us = one.starts[meter_id].kept_us
+                progress.checkpoints[meter_id] = joined(old, new.get(meter_id, ()), kept_us)
+            elif meter_id in one.meters and meter_id not in one.unfit:
+                progress.checkpoints[meter_id] = new.get(meter_id, [])
+        lengths = (one.gaps["gap_end_utc"] - one.gaps["gap_start_utc"]).dt.total_microseconds()
+        progress.longest_gap_us = max(progress.longest_gap_us, int(lengths.max() or 0))  # type: ignore[arg-type]
+        progress.known = one.known
+
+
+def _frames(measured: Sequence[Measured]) -> Iterator[tuple[Table, pl.DataFrame]]:
+    yield INTERVALS, pl.concat(one.intervals for one in measured)
+    yield GAPS, pl.concat(one.gaps for one in measured)
+    yield FINDINGS, pl.concat(one.findings for one in measured)
+
+
+def _starts(table: Table, measured: Sequence[Measured]) -> dict[str, int]:
+    """By meter that went on from a checkpoint: from when on its rows were made anew."""
+    return {
+        meter_id: start.at_us if table is FINDINGS else start.lay_us
+        for one in measured
+        for meter_id, start in one.starts.items()
+    }
+
+
+def _scope(
+    table: Table,
+    measured: Sequence[Measured],
+    rules: Sequence[MeterRule],
+    todo: Touched,
+    until: datetime | None,
+) -> pl.Expr:
+    """Which of the table's rows were made anew."""
+    meter = pl.col("subject" if table is FINDINGS else "meter_id")
+    start = pl.col(_START[table])
+    since = meter.replace_strict(_starts(table, measured), default=NEVER_US, return_dtype=pl.Int64)
+    scope = start.to_physical() >= since
+    if table is FINDINGS:
+        scope &= pl.col("code").is_in(list(MESSAGES))
+    if until is not None:
+        scope &= start < until
+    return scope if todo.every else scope & meter.is_in([rule.meter_id for rule in rules])
+
+
+def _from(
+    table: Table, measured: Sequence[Measured], rules: Sequence[MeterRule], todo: Touched
+) -> datetime | None:
+    starts = _starts(table, measured)
+    if todo.every or any(rule.meter_id not in starts for rule in rules):
+        return None
+    return _time(min(starts.values()))
+
+
+def _spans(table: Table, differing: pl.DataFrame) -> pl.DataFrame:
+    end = pl.col(_END[table]).to_physical()
+    return differing.select(
+        "meter_id",
+        t0=pl.col(_START[table]).to_physical(),
+        t1=end + GRID_US if table is INTERVALS else end,
+    )

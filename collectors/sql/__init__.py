@@ -1,0 +1,1 @@
+"""Production, statements and readings from a database of the plant, by one SELECT, read only."""

@@ -1,0 +1,109 @@
+"""Where measuring can go on, instead of beginning anew with a meter's first reading.
+
+A checkpoint stands at a UTC midnight. As long as no reading from before it comes, what was made
+from readings before it stays: a few readings from before are read again as context, and from the
+interval ``lay_us`` on everything is made anew, to the last bit as if from the beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipeline.rules import EVER_US, GRID_US
+
+Ints = npt.NDArray[np.int64]
+DAY_US = 86_400_000_000
+NEVER_US = -EVER_US
+RECENT_DAYS = 8
+"""Midnights kept before the last reading; before them one a month."""
+_SPANS = 3  # spans before the first one that is laid: one is their end, two may join by jitter
+_JITTER = 1.05
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """``at_us``: readings from then on may be new. ``from_us``: first reading to read again.
+
+    ``lay_us``: intervals, and gaps that begin, from then on are made anew. ``state``: what a
+    counter's state machine has to know besides, as JSON.
+    """
+
+    meter_id: str
+    at_us: int
+    from_us: int
+    lay_us: int
+    state: str = ""
+
+
+class Start(NamedTuple):
+    """From where on a meter was measured anew: intervals and gaps that begin at or after
+    ``lay_us``, findings that begin at or after ``at_us``. What was before stays, as do checkpoints
+    up to ``kept_us``."""
+
+    at_us: int
+    lay_us: int
+    kept_us: int
+
+
+def since(events: pl.DataFrame, resume: Mapping[str, Checkpoint]) -> pl.DataFrame:
+    """Of events (meter_id, start_us) those that are not from before the checkpoints."""
+    at_us = {meter_id: point.at_us for meter_id, point in resume.items()}
+    start = pl.col("meter_id").replace_strict(at_us, default=NEVER_US, return_dtype=pl.Int64)
+    return events.filter(pl.col("start_us") >= start)
+
+
+def midnights(first_us: int, last_us: int) -> list[int]:
+    """Midnights worth keeping after ``first_us`` up to ``last_us``, rising."""
+    newest = last_us // DAY_US
+    oldest = first_us // DAY_US + 1
+    if newest < oldest:
+        return []
+    days = np.arange(oldest, newest + 1).astype("datetime64[D]")
+    months = days.astype("datetime64[M]")
+    begins = np.append(True, months[1:] != months[:-1])
+    begins[-RECENT_DAYS:] = True
+    return [int(day) * DAY_US for day in days[begins].astype(np.int64)]
+
+
+def sample_checkpoints(meter_id: str, t: Ints, span_us: int) -> list[Checkpoint]:
+    """Checkpoints of a gauge or of amounts.
+
+    ``t``: times of the believed samples, rising; ``span_us``: the time that each stands for.
+    """
+    found = []
+    for at_us in midnights(int(t[0]), int(t[-1])) if len(t) else []:
+        before = int(t[np.searchsorted(t, at_us) - 1])
+        lay_us = min(before, at_us - round(_JITTER * span_us)) // GRID_US * GRID_US
+        first = int(np.searchsorted(t, lay_us, side="right" if span_us else "left"))
+        context = max(0, first - (_SPANS if span_us else 1))
+        found.append(Checkpoint(meter_id, at_us, int(t[context]), lay_us))
+    return found
+
+
+def joined(old: Iterable[Checkpoint], new: Iterable[Checkpoint], kept_us: int) -> list[Checkpoint]:
+    """One meter's checkpoints after it went on: old ones up to ``kept_us``, and new ones.
+
+    Only those worth keeping stay.
+    """
+    both = {point.at_us: point for point in old if point.at_us <= kept_us}
+    both |= {point.at_us: point for point in new}
+    if not both:
+        return []
+    worth = set(midnights(min(both) - 1, max(both)))
+    # The oldest of a month is worth it even where the month's first midnight was not valid.
+    months: dict[object, int] = {}
+    for at_us in sorted(both):
+        months.setdefault(np.datetime64(at_us, "us").astype("datetime64[M]"), at_us)
+    return [both[at_us] for at_us in sorted(both) if at_us in worth or at_us in months.values()]
+
+
+def latest_before(points: Iterable[Checkpoint], time_us: int) -> Checkpoint | None:
+    """The last checkpoint from which a reading at ``time_us`` is new."""
+    fitting = [point for point in points if point.at_us <= time_us]
+    return max(fitting, key=lambda point: point.at_us, default=None)
