@@ -226,9 +226,8 @@ def _refresh(site: Site, *, force: bool) -> None:
     if done.skipped:
         say("nothing changed since the last refresh")
         return
-    counts = ", ".join(f"{name} {rows}" for name, rows in done.rows.items())
-    changed = ", ".join(done.changed) or "nothing"
-    say(f"rows: {counts}; changed: {changed}")
+    counts = ", ".join(f"{name} {rows}" for name, rows in done.rows.items() if rows)
+    say(f"rows that differ: {counts or 'none'}")
 
 
 @app.command()
@@ -373,7 +372,7 @@ class _progress:
 
 
 # Registers its commands, behind those above.
-from app import cli_care, cli_entries, cli_meters  # noqa: E402, F401
+from app import cli_books, cli_care, cli_entries, cli_meters  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

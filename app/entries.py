@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from app.figures import output_meters
 from collectors.files import REFUSED_SCHEMA, ReadFile
 from config.site import Site
 from config.tables import OUTPUTS, STATEMENTS, Table
@@ -234,15 +235,6 @@ class _Stocks:
         after = self._by_start.get(following)
         if after is not None and following not in self._coming:  # else it is looked at by itself
             yield after, row["closing_stock"], after["opening_stock"]
-
-
-def output_meters(site: Site) -> dict[str, str]:
-    """The product of each meter that is read and counts as its output."""
-    return {
-        meter_id: meter.product
-        for meter_id, meter in site.plant.meters.items()
-        if meter.product is not None and meter.role == "output" and meter.connection is not None
-    }
 
 
 def _metered(site: Site, entries: pl.DataFrame) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from app.calendar import data_span
 from app.figures import Figures, by_meter, figures_of, output_meters, outputs_of
 from app.measuring import remeasure
 from app.news import SOURCES, News, everything, joined, news_of
-from app.progress import Progress, read_progress
+from app.progress import Progress, forget, read_progress
 from app.publishing import PUBLISHED, compute, put, sum_meters, targets
 from app.revising import Entry, closed_periods
 from config.errors import StorageError
@@ -114,6 +114,7 @@ def refresh(site: Site, lake: Lake, *, force: bool = False) -> Refreshed:
         news = None if progress is None else news_of(site, lake, progress)
         if progress is not None and news is not None:
             if not news.nothing:
+                forget(file)
                 rows = _advance(site, lake, progress, news, every=False)
             elif news.versions == progress.versions:
                 return Refreshed({}, skipped=True)
@@ -121,6 +122,7 @@ def refresh(site: Site, lake: Lake, *, force: bool = False) -> Refreshed:
                 rows = {}
         else:
             progress, news = Progress(origin(site)), everything(site, lake)
+            forget(file)
             rows = _advance(site, lake, progress, news, every=True)
         progress.versions = news.versions
         progress.save(file)

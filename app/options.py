@@ -40,6 +40,10 @@ class What(StrEnum):
     conversions = "conversions"
     allocations = "allocations"
     losses = "losses"
+    meter_periods = "meter_periods"
+    corrections = "corrections"
+    closings = "closings"
+    revisions = "revisions"
 
 
 class Grain(StrEnum):

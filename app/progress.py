@@ -17,6 +17,7 @@ import polars as pl
 
 from pipeline.checkpoints import Checkpoint
 from pipeline.measure import Known
+from storage.durable import sync_folder
 
 _KEY = "kgce"
 _SCHEMA = {
@@ -64,6 +65,17 @@ class Progress:
                 part, metadata={_KEY: json.dumps(head)}
             )
             part.replace(file)
+
+
+def forget(file: Path) -> None:
+    """Remove it before tables are written: a refresh that ends in between is done anew, whole.
+
+    Which figures are to be computed is told by the rows that differ, and rows that such a refresh
+    had written would not differ any more. Raises OSError.
+    """
+    if file.exists():
+        file.unlink()
+        sync_folder(file.parent)
 
 
 def read_progress(file: Path, origin: str) -> Progress | None:

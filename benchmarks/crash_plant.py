@@ -32,7 +32,7 @@ from tests.app.lab import (
 )
 from tests.mosquitto import running_broker
 
-MESSAGES_EVERY_S = 0.03
+MESSAGES_EVERY_S = 0.1
 FILED = {
     "meter_id": "e-filed", "name": "By files", "node": "works", "energy": "electricity",
     "kind": "counter", "unit": "kWh", "connection": "historian",
@@ -111,9 +111,7 @@ class CrashPlant:
             self.inbox = self.folder / "lab" / "in"
             self.inbox.mkdir(parents=True)
             watched = {"type": "folder", "path": "in", "look_s": 0.1, "settle_s": 0.1}
-            storage: dict[str, Any] = {"dedupe_h": 0.1}
-            if self.storage is not None:
-                storage["path"] = str(self.storage)
+            storage: dict[str, Any] = {"path": str(self.storage or "data")}
             self.plant = write_lab(
                 self.folder / "lab",
                 modbus_port=self.units.port,

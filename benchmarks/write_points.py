@@ -116,12 +116,12 @@ def _spool(name: str, moment: Moment, data: str, passings: tuple[int, int] = (1,
 
 
 def _readings(name: str, moment: Moment) -> Point:
-    where = "storage.lake:write_deltalake"
+    where = "storage.commits:write_deltalake"
     return Point(name, where, moment, of_table("readings"), (1, 3))
 
 
 _STORED, _MOVED = "none of these readings was stored", "the batch is kept and taken again"
-_SYNC = "storage.lake:sync_commits"
+_SYNC = "storage.commits:sync_commits"
 
 POINTS: tuple[Point, ...] = (
     # A new plant.
@@ -186,23 +186,29 @@ COMPACTION: tuple[Point, ...] = (
 """These need a compaction that comes soon: see ``--compact-s``."""
 
 
-def _replaced(name: str, moment: Moment, table: str) -> Point:
-    return Point(name, "storage.lake:write_deltalake", moment, of_table(table))
+def _refresh(name: str, moment: Moment, table: str) -> Point:
+    return Point(name, "storage.lake:commit_actions", moment, of_table(table))
+
+
+def _noted(name: str, moment: Moment) -> Point:
+    return Point(name, "pathlib:Path.replace", moment, of_file("progress.part"))
 
 
 REFRESH: tuple[Point, ...] = (
-    Point("figures measured", "app.jobs:measure", Moment.AFTER),
-    _replaced("intervals written, not committed", Moment.DATA_WRITTEN, "intervals"),
-    _replaced("intervals committed, not synced", Moment.AFTER, "intervals"),
-    _replaced("gaps not replaced", Moment.BEFORE, "gaps"),
-    _replaced("consumption not replaced", Moment.BEFORE, "consumption"),
-    _replaced("consumption committed, not synced", Moment.AFTER, "consumption"),
-    _replaced("indicators not replaced", Moment.BEFORE, "indicators"),
-    Point("refresh not noted", "pathlib:Path.write_text", Moment.BEFORE, of_file("refreshed.json")),
-    Point(
-        "refresh half noted", "pathlib:Path.write_text", Moment.TRUNCATED, of_file("refreshed.json")
-    ),
-    Point("refresh noted", "pathlib:Path.write_text", Moment.AFTER, of_file("refreshed.json")),
+    _refresh("intervals written, not committed", Moment.BEFORE, "intervals"),
+    _refresh("intervals commit begun", Moment.DATA_WRITTEN, "intervals"),
+    _refresh("intervals committed", Moment.AFTER, "intervals"),
+    _refresh("gaps committed", Moment.AFTER, "gaps"),
+    Point("readings measured", "app.jobs:remeasure", Moment.AFTER),
+    _refresh("meter periods committed", Moment.AFTER, "meter_periods"),
+    Point("meters summed", "app.jobs:sum_meters", Moment.AFTER),
+    Point("figures computed", "app.jobs:compute", Moment.AFTER),
+    _refresh("consumption not committed", Moment.BEFORE, "consumption"),
+    _refresh("consumption committed", Moment.AFTER, "consumption"),
+    _refresh("indicators not committed", Moment.BEFORE, "indicators"),
+    Point("figures put", "app.jobs:put", Moment.AFTER),
+    _noted("progress written, not in place", Moment.BEFORE),
+    _noted("progress in place", Moment.AFTER),
 )
 
 ALL: Mapping[str, Point] = {point.name: point for point in (*POINTS, *COMPACTION, *REFRESH)}

@@ -89,14 +89,17 @@ class NodeTree:
 
     def is_source(self, node_id: str, energy: str) -> bool:
         """Whether the node makes the energy: it says so, or sends it out and takes none in."""
-        converts = self.nodes[node_id].converts
-        if converts is not None and converts.to == energy:
+        if self._declares(node_id, energy):
             return True
         return bool(self.own(node_id, energy, "output")) and not self.own(node_id, energy, "input")
 
     def is_sole_source(self, node_id: str, energy: str) -> bool:
-        converts = self.nodes[node_id].converts
-        return converts is not None and converts.to == energy and converts.sole_source
+        """Whether the node, or all makers inside it, say that nothing else is a source."""
+        if self._declares(node_id, energy):
+            converts = self.nodes[node_id].converts
+            return converts is not None and converts.sole_source
+        below = self.sources(node_id, energy)
+        return bool(below) and all(self.is_sole_source(one, energy) for one in below)
 
     def sources(self, node_id: str, energy: str) -> list[str]:
         """The topmost nodes below that make the energy."""

@@ -11,6 +11,7 @@ from pipeline.gauges import Sampled, is_beyond, refused_events
 from pipeline.pieces import GAP_SCHEMA, Pieces, rule_frame, sum_by_bin
 from pipeline.readings import samples_of
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
+from pipeline.sums import quotient
 
 # Spans of a meter that leave or overlap less than this are the jitter of its stamps.
 JITTER_RATIO = 0.05
@@ -80,7 +81,7 @@ def span_pieces(
     reach = pl.col("to_bin") - pl.col("from_bin")
     inside, crossing = bounded.filter(reach == 0), bounded.filter(reach == 1)
     boundary = pl.col("to_bin") * GRID_US
-    before = pl.col("amount") * ((boundary - pl.col("t0")) / pl.col("dt"))
+    before = pl.col("amount") * quotient(boundary - pl.col("t0"), pl.col("dt"))
     measured = sum_by_bin(
         [
             inside.select(

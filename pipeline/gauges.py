@@ -15,6 +15,7 @@ from pipeline.findings import EVENT_SCHEMA
 from pipeline.pieces import GAP_SCHEMA, Pieces, rule_frame, sum_by_bin
 from pipeline.readings import samples_of
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
+from pipeline.sums import quotient
 
 
 class Sampled(NamedTuple):
@@ -120,7 +121,7 @@ def _split(steps: pl.DataFrame) -> pl.DataFrame:
 
     ``sparse``: the step goes over more than one boundary, so that some interval has no sample.
     """
-    rate = (pl.col("v1") - pl.col("v0")) / pl.col("dt")
+    rate = quotient(pl.col("v1") - pl.col("v0"), pl.col("dt"))
     start = pl.max_horizontal(pl.col("t0"), pl.col("bin") * GRID_US)
     end = pl.min_horizontal(pl.col("t1"), (pl.col("bin") + 1) * GRID_US)
     middle = (start + end) / 2 - pl.col("t0")

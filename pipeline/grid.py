@@ -9,7 +9,7 @@ import polars as pl
 from config.tables import GAPS, INTERVALS
 from pipeline.pieces import Pieces, is_covered, rule_frame
 from pipeline.rules import EVER_US, GRID_US, MeterRule
-from pipeline.sums import total, total_or_null
+from pipeline.sums import quotient, total, total_or_null
 
 
 def portion(rate: pl.Expr, start: pl.Expr, end: pl.Expr) -> dict[str, pl.Expr]:
@@ -29,7 +29,7 @@ def portion(rate: pl.Expr, start: pl.Expr, end: pl.Expr) -> dict[str, pl.Expr]:
     forward = low >= 0
     return {
         "overlap_us": overlap,
-        "part": pl.col("amount") * (overlap / dt),
+        "part": pl.col("amount") * quotient(overlap, dt),
         "part_low": pl.when(outside == 0)
         .then(low)
         .when(forward)

@@ -25,6 +25,7 @@ from pipeline.grid import lay
 from pipeline.pieces import Pieces, counter_pieces, join_pieces, rule_frame
 from pipeline.readings import good_rows
 from pipeline.rules import MeterRule
+from pipeline.sums import quotient
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ def _statement_pieces(
             t0=pl.col("start_utc").to_physical(),
             t1=pl.col("end_utc").to_physical(),
             # stated in the meter's amount unit already; pieces are raw
-            amount=pl.col("consumed") / pl.col("scale"),
+            amount=quotient(pl.col("consumed"), pl.col("scale")),
         )
         .collect()
     )

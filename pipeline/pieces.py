@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline.rules import GRID_US, MeterRule
-from pipeline.sums import total
+from pipeline.sums import quotient, total
 
 MEASURED_SCHEMA = pl.Schema(
     {"meter_id": pl.String(), "bin": pl.Int64(), "amount": pl.Float64(), "covered_us": pl.Int64()}
@@ -134,7 +134,7 @@ def counter_pieces(
             before=pl.when("split")
             .then(
                 pl.col("amount")
-                * (pl.col("before_us") / (pl.col("before_us") + pl.col("after_us")))
+                * quotient(pl.col("before_us"), pl.col("before_us") + pl.col("after_us"))
             )
             .otherwise(0.0)
         )

@@ -9,7 +9,7 @@ import polars as pl
 from pipeline.grid import portion
 from pipeline.pieces import is_covered
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
-from pipeline.sums import total, total_or_null
+from pipeline.sums import quotient, total, total_or_null
 
 METER_PERIOD_KEY = ("meter_id", "grain", "period", "start_utc", "end_utc", "whole")
 SUMS = ("measured", "covered_s")
@@ -102,7 +102,9 @@ def meter_periods(
                 - pl.when(is_backwards).then(pl.col("unseen").fill_null(UNBOUNDED)).otherwise(0.0)
             ),
             high=pl.col("measured") + pl.col("part_high") + pl.col("unseen"),
-            coverage_ratio=pl.min_horizontal(pl.col("covered_s") / pl.col("window_s"), 1.0),
+            coverage_ratio=pl.min_horizontal(
+                quotient(pl.col("covered_s"), pl.col("window_s")), 1.0
+            ),
         )
         .sort("meter_id", "start_utc")
         .collect()
@@ -227,7 +229,7 @@ def _typed_output(typed: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
         )
         .with_columns(
             overlap_us=overlap,
-            part=pl.col("qualified_quantity") * (overlap / (t1 - t0)),
+            part=pl.col("qualified_quantity") * quotient(overlap, t1 - t0),
             sure=pl.when(inside).then(pl.col("qualified_quantity")).otherwise(0.0),
         )
         .group_by(
@@ -244,7 +246,9 @@ def _typed_output(typed: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
         .with_columns(
             # Nothing bounds what was made in time for which nothing was typed.
             high=pl.when(pl.col("covered_us") >= pl.col("window_us")).then("high"),
-            coverage_ratio=pl.min_horizontal(pl.col("covered_us") / pl.col("window_us"), 1.0),
+            coverage_ratio=pl.min_horizontal(
+                quotient(pl.col("covered_us"), pl.col("window_us")), 1.0
+            ),
         )
         .drop("covered_us", "window_us")
     )

@@ -25,7 +25,8 @@ EVIDENCE = (
     10.0  # ...and n ln(ratio) of this: "very strong" (Kass and Raftery 1995, difference of BIC)
 )
 HARDLY_ANYTHING = 0.01  # of a meter's usual amount: it stands
-USUAL = 3.0  # what a stopped meter misses is within this factor of its usual amount
+USUAL = 2.0  # what a stopped meter misses is within this factor of its usual amount
+OUTSTANDING = 4.0  # and this many standard deviations above the days on which it runs
 LIKELY_LOSSES_RATIO = 0.1  # residuals up to this share of what comes in may be losses
 
 
@@ -172,18 +173,25 @@ def _stopped(days: Days, off: Flags) -> list[Suspect]:
         if len(nonzero) < RUNNING_DAYS:
             continue
         usual = float(np.median(nonzero))
-        stands = amounts <= HARDLY_ANYTHING * usual
-        runs = ~stands
+        stands = np.abs(amounts) <= HARDLY_ANYTHING * usual
+        runs = ~stands & ~_beside(stands)  # it ran a part of the days on which it stops and starts
         if not stands.any() or int(runs.sum()) < RUNNING_DAYS:
             continue
-        missed = float(np.mean(-sign * residual[stands]))
-        # The day on which it stops is off although it ran.
-        excused = max(1, int((1 - CLOSED_SHARE) * runs.sum()))
-        off_while_it_stands = float(np.mean(off[stands])) >= CLOSED_SHARE
+        before = -sign * residual[runs]
+        missed = float(np.mean(-sign * residual[stands])) - float(np.mean(before))
         if (
-            off_while_it_stands
-            and int((off & runs).sum()) <= excused
+            bool(off[stands].all())
+            and float(np.mean(~off[runs])) >= CLOSED_SHARE
             and usual / USUAL <= missed <= usual * USUAL
+            and missed >= OUTSTANDING * float(np.std(before))
         ):
             found.append(Suspect(meter_id, "dead", None))
     return found
+
+
+def _beside(which: Flags) -> Flags:
+    """Whether the day before or the day after is one of them."""
+    beside = np.zeros_like(which)
+    beside[1:] |= which[:-1]
+    beside[:-1] |= which[1:]
+    return beside

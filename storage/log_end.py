@@ -104,7 +104,7 @@ def keep_copy(path: Path, aside: Path) -> Path:
 
 
 def changes_page(copy: Path, torn: TornLog, number: int) -> bool:
-    """Whether page ``number`` of the database is among those that SQLite does not use, or may be."""
+    """Whether page ``number`` of the database is, or may be, among those unused."""
     content, frame = _content(copy), _PAGE_HEADER + torn.page_size
     for at in range(_HEADER + torn.used * frame, _HEADER + torn.pages * frame, frame):
         foreign = content[at + 8 : at + 16] != content[16:24]

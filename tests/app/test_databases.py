@@ -21,7 +21,7 @@ from app.options import Kind
 from app.sites import load_site
 from config.errors import CollectError, ConfigError, InputError
 from config.tables import OUTPUTS, READINGS
-from tests.app.commands import inside
+from tests.app.commands import collecting, inside, until
 from tests.app.works import METERS, SECTIONS, write_works
 from tests.postgres import Server, running_postgres
 
@@ -305,6 +305,23 @@ def test_sqlite_by_the_command(tmp_path: Path, mes: Path) -> None:
         ended = inside("import", *arguments, "-p", plant)
         assert ended.code == 2
         assert says in ended.err
+
+
+def test_the_daemon_asks_on_its_own(tmp_path: Path, mes: Path) -> None:
+    """A new row comes in by itself; a file that is away is told, and hurts nobody."""
+    plant = plant_of(tmp_path, "sqlite:///mes.db", every_s=1, first_day="2025-09-01")
+    with collecting(plant, tmp_path / "log") as daemon:
+        until(lambda: quantities(plant) == [100.5, 200], "the two rows")
+        with closing(sqlite3.connect(mes)) as database, database:
+            day = datetime.now(UTC).date() - timedelta(days=2)
+            database.execute(
+                "INSERT INTO production(product, day, tonnes) VALUES ('clinker', ?, 7)", (str(day),)
+            )
+        until(lambda: quantities(plant) == [100.5, 200, 7], "the third row")
+        mes.rename(tmp_path / "away.db")
+        until(lambda: "connection mes is down" in inside("status", "-p", plant).err, "the trouble")
+        assert daemon.stop() == 0
+        assert daemon.said.count("unable to open database file") == 1
 
 
 def test_sqlite_is_opened_read_only(tmp_path: Path, mes: Path) -> None:

@@ -65,7 +65,7 @@ def test_its_plant_is_one_like_any_other(folder: Path) -> None:
     assert sorted(shown.records(), key=lambda r: [r[k] for k in key]) == by_day
     assert "nothing changed" in inside("refresh", "-p", plant).err
     again = inside("refresh", "--force", "-p", plant)
-    assert again.err.endswith("changed: nothing\n")
+    assert again.err.endswith("rows that differ: none\n")
     state = inside("status", "-p", plant, "--format", "json")
     assert state.code == 0, state.err
     assert all(row["balanced"] for row in state.records())

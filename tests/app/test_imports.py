@@ -67,7 +67,7 @@ def test_a_csv_by_its_name(plant: Path) -> None:
     ended = take(plant, "readings", file)
     assert (ended.code, ended.out) == (0, "")
     assert f"{file}: {97 * len(COLUMNS)} rows taken, 0 known already, 0 refused\n" in ended.err
-    assert "; changed: intervals, consumption, indicators\n" in ended.err
+    assert "rows that differ: intervals 288, meter_periods" in ended.err
     rows = stored(plant, READINGS)
     assert rows.height == 97 * len(COLUMNS)
     assert rows["source"].unique().to_list() == [file.name]
@@ -150,7 +150,7 @@ def test_a_second_refresh_changes_nothing_and_says_so(plant: Path) -> None:
     assert inside("refresh", "-p", plant).err == "nothing changed since the last refresh\n"
     forced = inside("refresh", "--force", "-p", plant)
     assert forced.code == 0
-    assert forced.err.endswith("; changed: nothing\n")
+    assert forced.err.endswith("rows that differ: none\n")
     assert shown(plant) == before
 
 

@@ -78,7 +78,10 @@ WRONG: dict[str, Wrong] = {
         {"connections": {**CONNECTIONS, "gateway": {"type": "profinet"}}},
         "gateway:",
         "connections.gateway",
-        ("'profinet'", "'modbus_tcp', 'modbus_rtu', 'dlt645', 'mqtt', 'opcua', 'folder', 'sql', 'files'"),
+        (
+            "'profinet'",
+            "'modbus_tcp', 'modbus_rtu', 'dlt645', 'mqtt', 'opcua', 'folder', 'sql', 'files'",
+        ),
     ),
     "connection without type": Wrong(
         {"connections": {**CONNECTIONS, "gateway": {"host": "h"}}},

@@ -32,7 +32,6 @@ LOST = ("outage", "lost", "reset in outage")
 FALSE = (*LOW, "spike", "outage", "lost")
 RENEWED = ("reset", "reset without climb", "reset in outage", "replaced by lower")
 
-
 Rows = list[tuple[int, float]]
 
 
@@ -89,6 +88,7 @@ def _hidden(plan: Plan) -> set[int]:
 
 
 def amounts(plan: Plan) -> tuple[Rows, Rows]:
+    """What flowed in the interval before each stamp."""
     shares, total = _shares(plan), 0.0
     knots, shown = [(plan.times[0] - plan.interval_us, 0.0)], []
     for t, share in zip(plan.times, shares, strict=True):
@@ -125,6 +125,7 @@ def gauge(plan: Plan) -> tuple[Rows, Rows]:
 
 
 def counter(plan: Plan) -> tuple[Rows, Rows]:
+    """A register, which other registers follow; coarse, or of few digits, where the plan says."""
     chance, n, times = plan.chance, len(plan.times), plan.times
     shares, totals = _shares(plan), [0.0]
     for i in range(1, n):
@@ -195,6 +196,8 @@ def _decide(plan: Plan, shown: list[float], fault: str, a: int, b: int) -> None:
     """Whether this fault is told from all others that the readings may stand for."""
     if fault in FIRST:
         plan.decidable &= abs(shown[1] - shown[0]) > _most(plan, 0, 1)
+        # Low at the first reading and again: which of the levels is the register's?
+        plan.decidable &= not any(other in LOW for other, _, _ in plan.places)
         return
     after = b if fault == "reset in outage" else a
     level, step = shown[a - 1], shown[after] - shown[a - 1]

@@ -272,6 +272,17 @@ def test_two_wrong_meters_are_not_one(site: Site) -> None:
     assert month_row(found)["suspect"] is None
 
 
+def test_a_machine_that_rests_on_a_day_that_is_off_is_not_a_dead_meter(site: Site) -> None:
+    """A load without a meter on two days; on one of them packing rests."""
+    load = np.isin(np.arange(N), (20, 25)) * 900.0
+    packing = TRUTH["e-packing"] * (np.arange(N) != 20)
+    main = MAIN - TRUTH["e-packing"] + packing + load
+    found = balances(month(main=main, e_packing=packing), site)
+    off = found.filter(pl.col("grain") == "day", pl.col("status") == "unbalanced")
+    assert off["period"].to_list() == ["2026-10-21", "2026-10-26"]
+    assert off["suspect"].null_count() == 2
+
+
 def test_a_small_fault_is_seen_and_nobody_named(site: Site) -> None:
     """A constant load of 500 kWh a day would explain it as well as a lost phase of packing."""
     found = balances(month(e_packing=TRUTH["e-packing"] * 2 / 3), site)

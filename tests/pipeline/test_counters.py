@@ -213,6 +213,9 @@ def test_what_is_believed_and_what_is_booked(case: Case) -> None:
         # What the fall was cannot be told before a dip would have ended.
         ([*rising(100, 9), *rising(0, 30)], {}, range(1, 10)),
         ([*rising(100, 9), *rising(0, 70)], {}, [*range(1, 10), *range(71, 80)]),
+        # One step up may be a blip.
+        ([*rising(100, 9), *[0.0] * 70, 1], {}, range(1, 10)),
+        ([*rising(100, 9), *[0.0] * 70, 1, 2], {}, [*range(1, 10), 81]),
         # A spike has gone by as soon as the line goes on; a jump once no spike lasts so long.
         ([*rising(100, 9), 5108, *rising(110, 9)], {}, [*range(1, 10), *range(14, 20)]),
         ([*rising(500, 9), *rising(8000, 30)], {}, range(1, 10)),

@@ -245,8 +245,9 @@ class TestWhatTheLakeHas:
         spool.close()
         for restart in range(3):
             spool = open_spool(now_us=START_US + (200 + restart) * DAY_US)
-            spool.append([reading(60 + restart), reading(86_400 * 199 + restart)])
-            spool.take_batch(200).accept()
+            spool.append([reading(86_400 * 199 + restart)])
+            spool.take_batch(200).accept()  # joins what the lake has
+            spool.append([reading(60 + restart)])
             book = spool.unbooked_days()
             image |= image_of(book)
             spool.days_booked(book)
@@ -256,6 +257,7 @@ class TestWhatTheLakeHas:
             assert summed(image) == {"m1": totals(account)}
             spool.close()
         assert account.good == 106
+        assert [whole for _, whole, _, _ in image].count(False) == 1
         assert account.late == 3
         assert KEPT_DAYS < 100
 
