@@ -164,9 +164,9 @@ def _state_files(storage: Path, configured: list[Path]) -> Iterator[Path]:
 
 
 def _demand_room_for(target: Path, storage: Path, data: list[Path]) -> None:
-    spool = storage / "spool.db"
+    spool = [storage / name for name in ("spool.db", "spool.db-wal")]
     # The spool is there twice for a moment: its copy, and the archive with it.
-    needed = sum(p.stat().st_size for p in data) + 2 * (spool.exists() and spool.stat().st_size)
+    needed = sum(path.stat().st_size for path in [*data, *spool, *spool] if path.exists())
     demand_room(target.parent, needed + SPARE_BYTES, "no backup was made")
 
 

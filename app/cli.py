@@ -213,7 +213,9 @@ def _flush(site: Site) -> None:
         return
     spool = jobs.open_spool(site)
     try:
-        jobs.flush_spool(site, spool, jobs.open_lake(site))
+        lake = jobs.open_lake(site)
+        jobs.flush_spool(site, spool, lake)
+        jobs.keep_account(site, spool, lake)
     finally:
         spool.close()
 

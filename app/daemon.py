@@ -180,7 +180,7 @@ class Daemon:
     def _scheduled(self, running: _Running) -> Scheduled:
         work: dict[str, Callable[[], object]] = {
             "flush": lambda: self._flush(running),
-            "refresh": lambda: jobs.refresh(self.site, running.lake),
+            "refresh": lambda: self._refresh(running),
             "compact": lambda: jobs.compact_lake(running.lake, TABLES.values()),
         }
         return Scheduled(work, intervals_s(self.site), self.job_states)
@@ -189,6 +189,10 @@ class Daemon:
         flushed = jobs.flush_spool(self.site, running.spool, running.lake)
         if flushed.rejected:
             log.error("%d readings were refused by the lake; they are kept", flushed.rejected)
+
+    def _refresh(self, running: _Running) -> None:
+        jobs.refresh(self.site, running.lake)
+        jobs.keep_account(self.site, running.spool, running.lake)
 
     async def _heartbeat(self, running: _Running) -> None:
         while True:

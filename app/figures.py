@@ -12,6 +12,7 @@ from app.calendar import Span, calendar, reach
 from config.book_tables import METER_PERIODS
 from config.site import Site
 from config.tables import CONSUMPTION, GAPS, INDICATORS, INTERVALS, OUTPUTS
+from config.virtual import VirtualMeter
 from indicators.coal import add_coal
 from indicators.products import product_indicators
 from pipeline.periods import By
@@ -25,6 +26,7 @@ from pipeline.rollup import (
 )
 from pipeline.rules import MeterRule, rules_of
 from pipeline.tree import weights
+from pipeline.virtual import below_zero, rolled_up, virtual_periods, virtual_rules_of
 from storage.lake import Lake
 
 PARTS: dict[By, By] = {"month": "day", "year": "month"}
@@ -56,7 +58,7 @@ def figures_of(
     required = required_coverage_ratio
     if required is None:
         required = site.plant.quality.required_coverage_ratio
-    nodes = node_consumption(by_meter, weights(site.plant.nodes, site.plant.meters))
+    nodes = node_consumption(by_meter, weights(site.plant.nodes, site.plant.all_meters))
     consumption = add_coal(
         judged(nodes, required).with_columns(plant_id=pl.lit(site.id)), site.library
     ).select(CONSUMPTION.names)
@@ -79,14 +81,16 @@ def figures_of(
 
 
 def output_meters(site: Site) -> dict[str, str]:
-    """The product of each meter that is read and counts as its output.
+    """The product of each meter that is read, or computed, and counts as its output.
 
     A meter of the ledger without a connection is not read: its product's output is imported.
     """
     return {
         meter_id: meter.product
-        for meter_id, meter in site.plant.meters.items()
-        if meter.product is not None and meter.role == "output" and meter.connection is not None
+        for meter_id, meter in site.plant.all_meters.items()
+        if meter.product is not None
+        and meter.role == "output"
+        and (isinstance(meter, VirtualMeter) or meter.connection is not None)
     }
 
 
@@ -110,7 +114,9 @@ def by_meter(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Amounts by meter in the periods from ``start`` to ``end``, computed from the intervals; and
     the periods."""
-    rules = rules_of(site)
+    virtual = virtual_rules_of(site)
+    rules = [*rules_of(site), *rolled_up(virtual)]
+    backwards = below_zero(virtual, backwards).union(backwards)
     gaps = lake.scan(GAPS, site.id)
     chain: list[By] = [by]
     while chain[0] in PARTS:
@@ -124,7 +130,7 @@ def by_meter(
             first, last = reach(found) if len(found) else (None, None)
             sums = interval_sums(lake.scan(INTERVALS, site.id, from_utc=first, to_utc=last), found)
         amounts = meter_periods(sums, gaps, found, rules, backwards)
-    return amounts, found
+    return pl.concat([amounts, virtual_periods(amounts, virtual)]), found
 
 
 def stored_by_meter(

@@ -14,6 +14,7 @@ import polars as pl
 
 from app import jobs
 from app.entries import Judged, Rules, entry_text, judge
+from app.loss_booking import book_imports
 from app.options import Kind
 from collectors.files import (
     ReadFile,
@@ -134,6 +135,8 @@ def take(
         )
     if len(rows):
         lake.append(table, rows, app=transaction)
+        if table is READINGS:
+            book_imports(site, lake, set(rows["meter_id"]))
     return Imported(
         file,
         len(rows),

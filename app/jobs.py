@@ -16,11 +16,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import polars as pl
+
 from app.calendar import data_span
 from app.figures import Figures, by_meter, figures_of, output_meters, outputs_of
-from app.measuring import remeasure
+from app.loss_booking import book_losses
+from app.measuring import remeasure, remeasure_virtual
 from app.news import SOURCES, News, everything, joined, news_of
-from app.progress import Progress, forget, read_progress
+from app.progress import Progress, begin, read_progress, was_cut_short
 from app.publishing import PUBLISHED, compute, put, sum_meters, targets
 from app.revising import Entry, closed_periods
 from config.errors import StorageError
@@ -28,6 +31,7 @@ from config.site import Site
 from config.tables import Table
 from pipeline.periods import By
 from pipeline.rules import rules_of
+from pipeline.virtual import rolled_up, virtual_rules_of
 from storage.compaction import Compacted
 from storage.flush import Flushed, flush
 from storage.lake import Lake
@@ -83,6 +87,12 @@ def flush_spool(site: Site, spool: Spool, lake: Lake) -> Flushed:
         return flush(spool, lake, site.id, FLUSH_ROWS)
 
 
+def keep_account(site: Site, spool: Spool, lake: Lake) -> int:
+    """The spool's loss account to the table ``losses``; the number of rows written."""
+    with lake.lock(LOCK_TIMEOUT_S):
+        return book_losses(site, spool, lake)
+
+
 def compact_lake(lake: Lake, tables: Iterable[Table]) -> list[Compacted]:
     with lake.lock(LOCK_TIMEOUT_S):
         return [lake.compact(table) for table in tables if lake.version(table) is not None]
@@ -110,11 +120,12 @@ def refresh(site: Site, lake: Lake, *, force: bool = False) -> Refreshed:
     """
     with lake.lock(LOCK_TIMEOUT_S):
         file = storage_folder(site) / PROGRESS
-        progress = None if force else read_progress(file, origin(site))
+        anew = force or was_cut_short(file)
+        progress = None if anew else read_progress(file, origin(site))
         news = None if progress is None else news_of(site, lake, progress)
         if progress is not None and news is not None:
             if not news.nothing:
-                forget(file)
+                begin(file)
                 rows = _advance(site, lake, progress, news, every=False)
             elif news.versions == progress.versions:
                 return Refreshed({}, skipped=True)
@@ -122,7 +133,7 @@ def refresh(site: Site, lake: Lake, *, force: bool = False) -> Refreshed:
                 rows = {}
         else:
             progress, news = Progress(origin(site)), everything(site, lake)
-            forget(file)
+            begin(file)
             rows = _advance(site, lake, progress, news, every=True)
         progress.versions = news.versions
         progress.save(file)
@@ -135,8 +146,13 @@ def _advance(
     """Bring the tables up to the news; rows that differ, by table."""
     rules = rules_of(site)
     measured = remeasure(site, lake, progress, news.touched, rules)
+    virtual = virtual_rules_of(site)
+    changes = pl.concat(
+        [measured.changes, remeasure_virtual(site, lake, measured.changes, virtual, every=every)]
+    )
+    rules = [*rules, *rolled_up(virtual)]
     before, progress.span = progress.span, joined(progress.span, news.span)
-    todo = targets(site, before, progress.span, measured.changes, news.entered, every=every)
+    todo = targets(site, before, progress.span, changes, news.entered, every=every)
     summed = sum_meters(site, lake, progress, todo, rules, every=every)
     made = compute(site, lake, todo, rules, provenance(site, lake))
     kind, reason = ("configuration", CONFIGURED) if every else ("data", LATER)

@@ -40,20 +40,21 @@ def book_losses(site: Site, spool: Spool, lake: Lake) -> int:
     if not book.unbooked:
         return 0
     frame = spool_losses(book, site.id)
-    _put(lake, site.id, frame, set(frame["source"]))
+    _put(lake, site.id, frame, pl.col("source").is_in(list(set(frame["source"]))))
     spool.days_booked(book)
     return frame.height
 
 
-def book_imports(site: Site, lake: Lake) -> int:
-    """Count the imported readings of the lake anew; the number of rows. For after an import.
+def book_imports(site: Site, lake: Lake, meters: Collection[str]) -> int:
+    """Count the imported readings of some meters anew; the number of rows. For after an import.
 
     The caller holds the lake's lock. Raises StorageError.
     """
-    frame = imported_losses(site, lake.scan(READINGS, site.id))
-    there = lake.scan(LOSSES, site.id).filter(pl.col("source") == IMPORT).collect()
+    mine = pl.col("meter_id").is_in(sorted(meters))
+    frame = imported_losses(site, lake.scan(READINGS, site.id).filter(mine))
+    there = lake.scan(LOSSES, site.id).filter((pl.col("source") == IMPORT) & mine).collect()
     gone = there.join(frame, on=["meter_id", "period"], how="anti")
-    _put(lake, site.id, frame, {IMPORT}, set(gone["period"]))
+    _put(lake, site.id, frame, (pl.col("source") == IMPORT) & mine, set(gone["period"]))
     return frame.height
 
 
@@ -61,10 +62,10 @@ def _put(
     lake: Lake,
     plant_id: str,
     frame: pl.DataFrame,
-    sources: Collection[str],
+    scope: pl.Expr,
     emptied: Collection[str] = (),
 ) -> None:
-    """Put ``frame`` in place of the rows of its days and ``sources``, and of ``emptied`` days."""
+    """Put ``frame`` in place of the rows of its days within ``scope``, and of ``emptied`` days."""
     labels = {*frame["period"], *emptied}
     if not labels:
         return
@@ -75,7 +76,7 @@ def _put(
     kept = (
         lake.scan(LOSSES, plant_id)
         .filter(pl.col("start_utc").dt.date().is_in(list(utc_days)))
-        .filter(~(pl.col("source").is_in(list(sources)) & pl.col("period").is_in(list(labels))))
+        .filter(~(scope & pl.col("period").is_in(list(labels))))
         .collect()
     )
     lake.rewrite(LOSSES, plant_id, pl.concat([kept, frame]), days=utc_days)

@@ -17,6 +17,8 @@ from pipeline.checkpoints import NEVER_US, Checkpoint, joined, latest_before
 from pipeline.findings import MESSAGES
 from pipeline.measure import Known, Measured, measure
 from pipeline.rules import GRID_US, MeterRule
+from pipeline.virtual import VirtualRule, dependents
+from pipeline.virtual_intervals import virtual_intervals
 from storage.lake import Lake
 
 NEAR = timedelta(days=4)
@@ -64,7 +66,7 @@ def remeasure(
         measured = _measured(site, lake, progress.known, some, resume, until)
         _carry(progress, measured, some)
         for table, frame in _frames(measured):
-            scope = _scope(table, measured, some, todo, until)
+            scope = _scope(table, measured, some, todo, until, site.plant.virtual)
             from_utc = _from(table, measured, some, todo)
             done, differing = replace_rows(
                 lake, table, site.id, frame, scope, from_utc=from_utc, to_utc=until
@@ -204,6 +206,7 @@ def _scope(
     rules: Sequence[MeterRule],
     todo: Touched,
     until: datetime | None,
+    virtual: Collection[str],
 ) -> pl.Expr:
     """Which of the table's rows were made anew."""
     meter = pl.col("subject" if table is FINDINGS else "meter_id")
@@ -214,6 +217,8 @@ def _scope(
         scope &= pl.col("code").is_in(list(MESSAGES))
     if until is not None:
         scope &= start < until
+    if todo.every and table is not FINDINGS:
+        scope &= ~meter.is_in(sorted(virtual))  # made of these, later
     return scope if todo.every else scope & meter.is_in([rule.meter_id for rule in rules])
 
 
@@ -233,3 +238,36 @@ def _spans(table: Table, differing: pl.DataFrame) -> pl.DataFrame:
         t0=pl.col(_START[table]).to_physical(),
         t1=end + GRID_US if table is INTERVALS else end,
     )
+
+
+def remeasure_virtual(
+    site: Site, lake: Lake, changes: pl.DataFrame, rules: Sequence[VirtualRule], *, every: bool
+) -> pl.DataFrame:
+    """Bring the virtual meters that have intervals up to ``changes``; their own changes."""
+    grid = {rule.meter_id: rule for rule in rules if rule.weights is None}
+    touched = [m for m in dependents(rules, set(changes["meter_id"])) if m in grid]
+    ids = list(grid) if every else touched
+    found = [CHANGE_SCHEMA.to_frame()]
+    if not every and not ids:
+        return found[0]
+    entering = {source for meter_id in ids for source in grid[meter_id].sources}
+    mine = changes.filter(pl.col("meter_id").is_in(sorted(entering)))
+    from_utc = to_utc = None
+    if not every:
+        first, last = mine.select(pl.col("t0").min(), pl.col("t1").max()).row(0)
+        from_utc = _time(first // GRID_US * GRID_US)
+        to_utc = _time(-(-last // GRID_US) * GRID_US)
+    rows = lake.scan(INTERVALS, site.id, from_utc=from_utc, to_utc=to_utc)
+    made = virtual_intervals(rows, rules, site.id)
+    virtual = [rule.meter_id for rule in rules]
+    for table, frame in ((INTERVALS, made.intervals), (GAPS, made.gaps)):
+        time = pl.col(table.time_column)
+        scope = pl.col("meter_id").is_in(ids if not every else virtual)
+        if not every:
+            scope &= (time >= from_utc) & (time < to_utc)
+        new = frame.filter(pl.col("meter_id").is_in(ids))
+        _, differing = replace_rows(
+            lake, table, site.id, new, scope, from_utc=from_utc, to_utc=to_utc
+        )
+        found.append(_spans(table, differing))
+    return pl.concat(found)

@@ -9,13 +9,14 @@ import polars as pl
 
 from app import jobs
 from app.calendar import calendar
+from app.increments import replace_rows
 from app.progress import read_progress
 from app.publishing import PUBLISHED, Targets, compute, put
-from app.revising import Closed, Entry, closed_periods, restated, write_revisions
+from app.revising import STALE, Closed, Entry, closed_periods, restated, write_revisions
 from config.book_tables import CLOSINGS, REVISIONS
 from config.errors import InputError
 from config.site import Site
-from config.tables import CONSUMPTION, INDICATORS
+from config.tables import CONSUMPTION, FINDINGS, INDICATORS
 from pipeline.periods import By
 from pipeline.rules import rules_of
 from storage.lake import Lake
@@ -107,6 +108,8 @@ def _restate(
         write_revisions(lake, site.id, rows)
         _note(site, lake, one, "restate", entry.reason, entry.entered_by, entry.entered_utc)
         put(site, lake, todo, made, entry, every=False, closed=others)
+        stale = (pl.col("code") == STALE) & (pl.col("subject") == one.period)
+        replace_rows(lake, FINDINGS, site.id, FINDINGS.polars_schema().to_frame(), stale)
     return rows.select(REVISIONS.names)
 
 

@@ -65,17 +65,26 @@ class Progress:
                 part, metadata={_KEY: json.dumps(head)}
             )
             part.replace(file)
+            _under_way(file).unlink(missing_ok=True)
 
 
-def forget(file: Path) -> None:
-    """Remove it before tables are written: a refresh that ends in between is done anew, whole.
+def begin(file: Path) -> None:
+    """Note on disk, before tables are written, that a refresh is under way; `save` ends it.
 
-    Which figures are to be computed is told by the rows that differ, and rows that such a refresh
-    had written would not differ any more. Raises OSError.
+    Which figures are to be computed is told by the rows that differ, and rows that a refresh had
+    written before it was killed would not differ any more. Raises OSError.
     """
-    if file.exists():
-        file.unlink()
-        sync_folder(file.parent)
+    _under_way(file).touch()
+    sync_folder(file.parent)
+
+
+def was_cut_short(file: Path) -> bool:
+    """Whether a refresh wrote tables and did not come to its end: the next one does all anew."""
+    return _under_way(file).exists()
+
+
+def _under_way(file: Path) -> Path:
+    return file.with_suffix(".unfinished")
 
 
 def read_progress(file: Path, origin: str) -> Progress | None:

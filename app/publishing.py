@@ -28,6 +28,7 @@ from config.tables import CONSUMPTION, FINDINGS, GAPS, INDICATORS, INTERVALS
 from pipeline.periods import By
 from pipeline.rollup import interval_sums, meter_periods, period_sums
 from pipeline.rules import MeterRule
+from pipeline.virtual import below_zero, virtual_periods, virtual_rules_of
 from storage.lake import Lake
 
 PUBLISHED: tuple[By, ...] = ("day", "month", "year")
@@ -105,6 +106,8 @@ def sum_meters(
 ) -> int:
     """Bring the table ``meter_periods`` up to date; the number of rows that differ."""
     changed = 0
+    known = progress.known.backwards
+    backwards = known | below_zero(virtual_rules_of(site), known)
     for one in todo:
         if one.periods.is_empty() and one.gone.is_empty() and not every:
             continue
@@ -115,7 +118,7 @@ def sum_meters(
         if len(one.periods):
             gaps = _gaps(site, lake, progress, one.periods)
             sums = _sums(site, lake, one, ids)
-            amounts = meter_periods(sums, gaps, one.periods, some, progress.known.backwards)
+            amounts = meter_periods(sums, gaps, one.periods, some, backwards)
             made = amounts.with_columns(plant_id=pl.lit(site.id)).select(METER_PERIODS.names)
             made = made.cast(METER_PERIODS.polars_schema())
             first = reach(one.periods)[0]
@@ -168,6 +171,7 @@ def compute(
     for one in todo:
         if len(one.periods):
             amounts = stored_by_meter(site, lake, one.periods, rules)
+            amounts = pl.concat([amounts, virtual_periods(amounts, virtual_rules_of(site))])
             outputs = outputs_of(site, lake, one.periods)
             made.append(figures_of(site, amounts, outputs, one.periods, provenance=provenance))
     return Figures(

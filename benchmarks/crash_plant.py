@@ -18,6 +18,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from app import jobs
+from app.sites import load_site
 from tests.app.commands import Daemon, inside
 from tests.app.lab import (
     NUMBERED,
@@ -228,6 +230,12 @@ class CrashPlant:
     def accounts(self) -> list[Account]:
         return [self.account(meter_id) for meter_id in (*POLLED, NUMBERED["meter_id"])]
 
+    def faults(self) -> list[str]:
+        """What of everything that was sent did not arrive, or more than once; what is off."""
+        found = [self.messages(), *map(self.filed, BY_FILES), *map(self.polled, POLLED)]
+        wrong = [str(one) for one in found if one.lost or one.doubled]
+        return wrong + [str(account) for account in self.accounts() if not account.balanced]
+
     def life_of(self, message: int) -> str:
         """In which life a message was published, and how that ended: where to look for a loss."""
         life = bisect_left([published for _, published in self.lives], message)
@@ -244,12 +252,13 @@ class CrashPlant:
         try:
             plant = copy / "plant.yaml"
             (copy / "in").mkdir()
-            first = inside("refresh", "-p", plant)
+            site, lake = load_site(plant), jobs.open_lake(load_site(plant))
+            jobs.refresh(site, lake)
             before = shown(plant)
-            whole = inside("refresh", "--force", "-p", plant)
-            if "changed: nothing" in whole.err and shown(plant) == before and first.code == 0:
+            rows = jobs.refresh(site, lake, force=True).rows
+            if not any(rows.values()) and shown(plant) == before:
                 return ""
-            return f"{first.err}{whole.err}"
+            return f"rows that differ: {rows}"
         finally:
             shutil.rmtree(copy)
 

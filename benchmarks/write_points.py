@@ -40,7 +40,6 @@ class Moment(Enum):
     DATA_WRITTEN = "the data files are there, the commit has been begun"
     COMMITTED = "the commit has its name, the library has not returned"
     DATA_DELETED = "the first data file has been deleted"
-    TRUNCATED = "the first file of the folder has been changed"
     UNCOMMITTED = "everything was said, COMMIT was not"
     IN_LOG = "the first page of the transaction is in SQLite's log"
     AFTER_COMMIT = "the transaction was committed"
@@ -52,7 +51,6 @@ _WATCHED: Mapping[Moment, tuple[str, int]] = {
     Moment.DATA_WRITTEN: ("_delta_log", fcntl.DN_CREATE),
     Moment.COMMITTED: ("_delta_log", fcntl.DN_DELETE),
     Moment.DATA_DELETED: ("plant_id=*/*", fcntl.DN_DELETE),
-    Moment.TRUNCATED: ("", fcntl.DN_MODIFY | fcntl.DN_CREATE),
     Moment.IN_LOG: ("", fcntl.DN_MODIFY),
 }
 _TRANSACTION = "storage.spool_file:SpoolFile.transaction"

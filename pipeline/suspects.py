@@ -181,7 +181,7 @@ def _stopped(days: Days, off: Flags) -> list[Suspect]:
         missed = float(np.mean(-sign * residual[stands])) - float(np.mean(before))
         if (
             bool(off[stands].all())
-            and float(np.mean(~off[runs])) >= CLOSED_SHARE
+            and not off[runs].any()
             and usual / USUAL <= missed <= usual * USUAL
             and missed >= OUTSTANDING * float(np.std(before))
         ):

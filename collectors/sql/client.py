@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
     from sqlalchemy.engine import Connection
 
+FIRST_DAY = date(1990, 1, 1)
 READINGS = ("meter", "time", "value")
 COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "production": (headings.PRODUCTION, headings.PRODUCTION_OPTIONAL),
@@ -190,8 +191,8 @@ class Database:
         dialect = url.get_backend_name()
         if dialect == "postgresql":
             return since
-        local = since.replace(tzinfo=None)
-        return local.isoformat(" ", "seconds") if dialect == "sqlite" else local
+        # SQLite compares texts: a date alone is before every time of its day, and not after it.
+        return since.date().isoformat() if dialect == "sqlite" else since.replace(tzinfo=None)
 
     @contextmanager
     def _explained(self, password: str | None, library_error: type[Exception]) -> Iterator[None]:
@@ -224,13 +225,13 @@ def _refuse_writes(connection: Connection, url: URL) -> None:
 
 
 def since_of(settings: SqlDatabase, last_taken: datetime | None, site: Site) -> datetime:
-    """``:since``: so long before the last answer that was taken; of the first, the first day."""
+    """``:since``: the start of the day so long before the last answer that was taken; of the first
+    answer, the first day. A whole day, for the query may compare it with dates."""
     zone = site.plant.plant.zone
+    day = settings.first_day or FIRST_DAY
     if last_taken is not None:
-        return (last_taken - timedelta(days=settings.look_back_days)).astimezone(zone)
-    day = settings.first_day
-    year, month, number = (day.year, day.month, day.day) if day is not None else (1990, 1, 1)
-    return datetime(year, month, number, tzinfo=zone)
+        day = (last_taken - timedelta(days=settings.look_back_days)).astimezone(zone).date()
+    return datetime.combine(day, time(), zone)
 
 
 def describe_sql(site: Site, connection_id: str) -> str:

@@ -38,7 +38,7 @@ def test_a_closed_month_changes_by_a_restatement_alone(plant: Path) -> None:
     assert again.code == 2
     assert "closed already" in again.err
     corrected = inside(
-        "correct", "reading", "e-kiln", "--at", "2025-10-01T00:00", "--value", "999999",
+        "correct", "reading", "e-kiln", "--at", "2025-10-01T00:00", "--value", "72990",
         "--reason", "read by hand", "--by-whom", "Chen", "-p", plant,
     )  # fmt: skip
     assert corrected.code == 0, corrected.err

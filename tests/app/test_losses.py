@@ -343,7 +343,7 @@ class TestImported:
         there = [n for n in range(96 * 3) if not 100 <= n < 110]
         imported(site, "e-works", quarters(*there))
         imported(site, "e-works", quarters(100, 101), None)
-        assert book_imports(site, lake_of(site)) == 4  # three times 24 h from 08:00
+        assert book_imports(site, lake_of(site), site.plant.meters) == 4  # three times 24 h from 08:00
         frame = booked(site)
         assert set(frame["source"]) == {"import"}
         assert sums(frame)["e-works"] | {"late": 0} == {
@@ -358,20 +358,20 @@ class TestImported:
         times = [time + timedelta(seconds=200 * (n % 3 - 1)) for n, time in
                  enumerate(quarters(*range(200)))]  # fmt: skip
         imported(site, "e-works", times)
-        book_imports(site, lake_of(site))
+        book_imports(site, lake_of(site), site.plant.meters)
         counts = sums(booked(site))["e-works"]
         assert (counts["expected"], counts["good"], counts["missing"]) == (200, 200, 0)
 
     def test_where_nothing_states_an_interval_nothing_is_missing(self, site: Site) -> None:
         imported(site, "c-kiln", quarters(0, 1, 50, 4000))
-        book_imports(site, lake_of(site))
+        book_imports(site, lake_of(site), site.plant.meters)
         counts = sums(booked(site))["c-kiln"]
         assert (counts["expected"], counts["good"], counts["missing"]) == (4, 4, 0)
 
     def test_a_corrected_file_is_no_second_reading(self, site: Site) -> None:
         imported(site, "e-works", quarters(0, 1, 2))
         imported(site, "e-works", quarters(1), 5.0, "b.csv")
-        book_imports(site, lake_of(site))
+        book_imports(site, lake_of(site), site.plant.meters)
         counts = sums(booked(site))["e-works"]
         assert (counts["expected"], counts["good"], counts["repeated"]) == (3, 3, 1)
 
@@ -379,13 +379,13 @@ class TestImported:
         imported(site, "e-works", quarters(*range(96)))
         imported(site, "e-works", quarters(*range(960, 1056)))
         lake = lake_of(site)
-        book_imports(site, lake)
+        book_imports(site, lake, site.plant.meters)
         assert sums(booked(site))["e-works"]["missing"] == 864
         version = lake.version(LOSSES)
-        book_imports(site, lake)
+        book_imports(site, lake, site.plant.meters)
         assert lake.version(LOSSES) == version
         imported(site, "e-works", quarters(*range(96, 960)), file="c.csv")
-        book_imports(site, lake)
+        book_imports(site, lake, site.plant.meters)
         counts = sums(booked(site))["e-works"]
         assert (counts["expected"], counts["good"], counts["missing"]) == (1056, 1056, 0)
 
@@ -396,7 +396,7 @@ class TestImported:
         flush(spool, lake, site.id, 1000)
         book_losses(site, spool, lake)
         imported(site, "e-mill", quarters(-5, -4))
-        book_imports(site, lake)
+        book_imports(site, lake, site.plant.meters)
         frame = booked(site)
         assert sums(frame.filter(pl.col("source") != "import")) == accounts(spool)
         assert sums(frame.filter(pl.col("source") == "import"))["e-mill"]["good"] == 2
@@ -410,7 +410,7 @@ class TestImported:
 
     def test_without_imports_there_is_nothing(self, site: Site) -> None:
         lake = lake_of(site)
-        assert book_imports(site, lake) == 0
+        assert book_imports(site, lake, site.plant.meters) == 0
         assert lake.version(LOSSES) is None
 
 
