@@ -27,7 +27,7 @@ def calendar(
 
     Periods that reach past the data are clipped to it, and not whole.
     """
-    info = site.plant.plant
+    info, shifts = site.plant.plant, site.plant.shifts
     if span is None:
         return PERIOD_SCHEMA.to_frame()
     first, last = span
@@ -35,17 +35,21 @@ def calendar(
         first = datetime.combine(info.metering_since, time(0), info.zone).astimezone(UTC)
     elif not start:
         # Without a stated first day, the time before the first reading is missing, not absent.
-        around = periods(by, first, first + timedelta(seconds=1), info.zone, info.month_end_day)
-        reach = periods(
+        around = periods(
+            by, first, first + timedelta(seconds=1), info.zone, info.month_end_day, shifts
+        )
+        whole = periods(
             by,
             first - timedelta(days=400),
             first + timedelta(days=400),
             info.zone,
             info.month_end_day,
-        ).filter(pl.col("period") == around["period"][0])
-        first = reach["start_utc"][0]
+            shifts,
+        )
+        if len(around):  # time between two shifts is in no period
+            first = whole.filter(pl.col("period") == around["period"][0])["start_utc"][0]
     inside = max(start or first, first), min(end or last, last)
-    return periods(by, *inside, info.zone, info.month_end_day)
+    return periods(by, *inside, info.zone, info.month_end_day, shifts)
 
 
 def data_span(site: Site, lake: Lake) -> Span | None:

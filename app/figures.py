@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 import polars as pl
 
 from app.calendar import Span, calendar, reach
+from config.balance_tables import ALLOCATIONS, CONVERSIONS
 from config.book_tables import METER_PERIODS
 from config.site import Site
 from config.tables import CONSUMPTION, GAPS, INDICATORS, INTERVALS, OUTPUTS
 from config.virtual import VirtualMeter
 from indicators.coal import add_coal
+from indicators.conversion import conversions
 from indicators.products import product_indicators
+from pipeline.allocation import allocate
 from pipeline.periods import By
 from pipeline.rollup import (
     interval_sums,
@@ -36,10 +39,17 @@ LONGEST_ENTRY = timedelta(days=400)
 
 @dataclass(frozen=True)
 class Figures:
-    """Consumption and indicators of one kind of period, in the schemas of their tables."""
+    """Figures in the schemas of their tables."""
 
     consumption: pl.DataFrame
     indicators: pl.DataFrame
+    allocations: pl.DataFrame
+    conversions: pl.DataFrame
+
+
+NO_FIGURES = Figures(
+    *(t.polars_schema().to_frame() for t in (CONSUMPTION, INDICATORS, ALLOCATIONS, CONVERSIONS))
+)
 
 
 def figures_of(
@@ -53,7 +63,8 @@ def figures_of(
 ) -> Figures:
     """Figures of ``periods`` from amounts by meter (`rollup.meter_periods`) and typed outputs.
 
-    ``required_coverage_ratio`` goes before the configuration's.
+    Periods may be of several grains; where a rule of allocation changes inside one, its days have
+    to be among them. ``required_coverage_ratio`` goes before the configuration's.
     """
     required = required_coverage_ratio
     if required is None:
@@ -73,11 +84,22 @@ def figures_of(
         .rename({"amount": "quantity"})
         .with_columns(plant_id=pl.lit(site.id))
     )
-    indicators = product_indicators(consumption, made, site, provenance=provenance)
+    allocations = allocate(consumption, by_meter, made, site)
+    indicators = product_indicators(
+        consumption, made, site, provenance=provenance, allocations=allocations
+    )
     return Figures(
         consumption.cast(CONSUMPTION.polars_schema()).sort("node_id", "energy_code", "start_utc"),
         indicators.select(INDICATORS.names).sort("subject", "indicator", "norm", "start_utc"),
+        allocations.select(ALLOCATIONS.names),
+        conversions(consumption, site).select(CONVERSIONS.names),
     )
+
+
+def only(made: Figures, by: By) -> Figures:
+    """The figures of one grain."""
+    own = pl.col("grain") == by
+    return Figures(*(getattr(made, field.name).filter(own) for field in fields(made)))
 
 
 def output_meters(site: Site) -> dict[str, str]:
@@ -113,7 +135,7 @@ def by_meter(
     end: datetime | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Amounts by meter in the periods from ``start`` to ``end``, computed from the intervals; and
-    the periods."""
+    the periods. Where something is allocated, those of the days in long periods too."""
     virtual = virtual_rules_of(site)
     rules = [*rules_of(site), *rolled_up(virtual)]
     backwards = below_zero(virtual, backwards).union(backwards)
@@ -122,6 +144,7 @@ def by_meter(
     while chain[0] in PARTS:
         chain.insert(0, PARTS[chain[0]])
     amounts = pl.DataFrame()
+    every: list[tuple[pl.DataFrame, pl.DataFrame]] = []
     for place, grain in enumerate(chain):
         found = calendar(site, span, grain, start, end)
         if place:
@@ -130,7 +153,11 @@ def by_meter(
             first, last = reach(found) if len(found) else (None, None)
             sums = interval_sums(lake.scan(INTERVALS, site.id, from_utc=first, to_utc=last), found)
         amounts = meter_periods(sums, gaps, found, rules, backwards)
-    return pl.concat([amounts, virtual_periods(amounts, virtual)]), found
+        if grain == by or site.plant.allocations:
+            every.append((amounts, found))
+    amounts = pl.concat(one for one, _ in every)
+    periods = pl.concat(found for _, found in every)
+    return pl.concat([amounts, virtual_periods(amounts, virtual)]), periods
 
 
 def stored_by_meter(

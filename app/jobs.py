@@ -18,13 +18,14 @@ from pathlib import Path
 
 import polars as pl
 
+from app.balancing import balance
 from app.calendar import data_span
-from app.figures import Figures, by_meter, figures_of, output_meters, outputs_of
+from app.figures import Figures, by_meter, figures_of, only, output_meters, outputs_of
 from app.loss_booking import book_losses
 from app.measuring import remeasure, remeasure_virtual
 from app.news import SOURCES, News, everything, joined, news_of
 from app.progress import Progress, begin, read_progress, was_cut_short
-from app.publishing import PUBLISHED, compute, put, sum_meters, targets
+from app.publishing import PUBLISHED, compute, put, sum_meters, targets, with_days
 from app.revising import Entry, closed_periods
 from config.errors import StorageError
 from config.site import Site
@@ -154,12 +155,14 @@ def _advance(
     before, progress.span = progress.span, joined(progress.span, news.span)
     todo = targets(site, before, progress.span, changes, news.entered, every=every)
     summed = sum_meters(site, lake, progress, todo, rules, every=every)
+    balanced = balance(site, lake, progress.span, todo, rules, every=every)
+    todo = with_days(site, progress.span, todo)
     made = compute(site, lake, todo, rules, provenance(site, lake))
     kind, reason = ("configuration", CONFIGURED) if every else ("data", LATER)
     entry = Entry(kind, reason, "kgce", datetime.now(UTC))
     closed = closed_periods(lake, site.id)
     published = put(site, lake, todo, made, entry, every=every, closed=closed)
-    return {**measured.rows, "meter_periods": summed, **published}
+    return {**measured.rows, "meter_periods": summed, "balances": balanced, **published}
 
 
 def origin(site: Site) -> str:
@@ -198,7 +201,7 @@ def figures(
     backwards = progress.known.backwards if progress is not None else frozenset[str]()
     span = data_span(site, lake)
     amounts, periods = by_meter(site, lake, span, by, backwards, start=start, end=end)
-    return figures_of(
+    made = figures_of(
         site,
         amounts,
         outputs_of(site, lake, periods),
@@ -206,3 +209,4 @@ def figures(
         provenance=provenance(site, lake),
         required_coverage_ratio=required_coverage_ratio,
     )
+    return only(made, by)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from app.calendar import Span, calendar, reach
-from app.figures import PARTS, Figures, figures_of, outputs_of, stored_by_meter
+from app.figures import NO_FIGURES, PARTS, Figures, figures_of, outputs_of, stored_by_meter
 from app.increments import replace_rows, runs
 from app.progress import Progress
 from app.revising import (
@@ -22,6 +22,7 @@ from app.revising import (
     stale_figures,
     write_revisions,
 )
+from config.balance_tables import ALLOCATIONS, CONVERSIONS
 from config.book_tables import METER_PERIODS
 from config.site import Site
 from config.tables import CONSUMPTION, FINDINGS, GAPS, INDICATORS, INTERVALS
@@ -93,6 +94,32 @@ def targets(
         meters = None if len(moved) or len(gone) else frozenset(hit["meter_id"])
         found.append(Targets(grain, wanted, meters, gone))
     return found
+
+
+def with_days(site: Site, span: Span | None, todo: Sequence[Targets]) -> list[Targets]:
+    """The same with every day of the months concerned, or of the years where a rule of allocation
+    changes in the year: what is shared out by days depends on all of them."""
+    by_grain = {one.grain: one for one in todo}
+    if not site.plant.allocations:
+        return list(todo)
+    changing = len({one.from_ for one in site.plant.allocations}) > 1
+    longer = by_grain["year" if changing else "month"].periods
+    days = days_inside(site, span, longer)
+    day = by_grain["day"]
+    return [Targets("day", days, None, day.gone), *(one for one in todo if one.grain != "day")]
+
+
+def days_inside(site: Site, span: Span | None, longer: pl.DataFrame) -> pl.DataFrame:
+    """All days of some months or years."""
+    return calendar(site, span, "day").filter(
+        pl.any_horizontal(
+            pl.lit(False),
+            *(
+                (pl.col("start_utc") >= start) & (pl.col("end_utc") <= end)
+                for start, end in longer.select("start_utc", "end_utc").iter_rows()
+            ),
+        )
+    )
 
 
 def sum_meters(
@@ -167,17 +194,20 @@ def compute(
     site: Site, lake: Lake, todo: Sequence[Targets], rules: Sequence[MeterRule], provenance: str
 ) -> Figures:
     """The figures of the periods concerned, from ``meter_periods`` and the typed outputs."""
-    made = []
-    for one in todo:
-        if len(one.periods):
-            amounts = stored_by_meter(site, lake, one.periods, rules)
-            amounts = pl.concat([amounts, virtual_periods(amounts, virtual_rules_of(site))])
-            outputs = outputs_of(site, lake, one.periods)
-            made.append(figures_of(site, amounts, outputs, one.periods, provenance=provenance))
-    return Figures(
-        pl.concat([CONSUMPTION.polars_schema().to_frame(), *(m.consumption for m in made)]),
-        pl.concat([INDICATORS.polars_schema().to_frame(), *(m.indicators for m in made)]),
-    )
+    periods = pl.concat(one.periods for one in todo)
+    if periods.is_empty():
+        return NO_FIGURES
+    amounts = amounts_of(site, lake, periods, rules)
+    outputs = outputs_of(site, lake, periods)
+    return figures_of(site, amounts, outputs, periods, provenance=provenance)
+
+
+def amounts_of(
+    site: Site, lake: Lake, periods: pl.DataFrame, rules: Sequence[MeterRule]
+) -> pl.DataFrame:
+    """Amounts by meter, read and virtual, from ``meter_periods``."""
+    amounts = stored_by_meter(site, lake, periods, rules)
+    return pl.concat([amounts, virtual_periods(amounts, virtual_rules_of(site))])
 
 
 def put(
@@ -216,6 +246,12 @@ def put(
             ignoring=IGNORED,
         )
         counts[table.name] = done.changed
+    for table, frame in ((ALLOCATIONS, made.allocations), (CONVERSIONS, made.conversions)):
+        if len(frame) or lake.version(table) is not None:
+            kept = scope & ~frozen
+            new = frame.filter(~frozen)
+            done, _ = replace_rows(lake, table, site.id, new, kept, from_utc=first)
+            counts[table.name] = done.changed
     _put_stale(site, lake, todo, pl.concat(stale), closed, every=every)
     return counts
 

@@ -39,7 +39,6 @@ class Moment(Enum):
     DATA_BEGUN = "a data file of the table has been begun"
     DATA_WRITTEN = "the data files are there, the commit has been begun"
     COMMITTED = "the commit has its name, the library has not returned"
-    DATA_DELETED = "the first data file has been deleted"
     UNCOMMITTED = "everything was said, COMMIT was not"
     IN_LOG = "the first page of the transaction is in SQLite's log"
     AFTER_COMMIT = "the transaction was committed"
@@ -50,7 +49,6 @@ _WATCHED: Mapping[Moment, tuple[str, int]] = {
     Moment.DATA_BEGUN: ("plant_id=*/*", fcntl.DN_CREATE),
     Moment.DATA_WRITTEN: ("_delta_log", fcntl.DN_CREATE),
     Moment.COMMITTED: ("_delta_log", fcntl.DN_DELETE),
-    Moment.DATA_DELETED: ("plant_id=*/*", fcntl.DN_DELETE),
     Moment.IN_LOG: ("", fcntl.DN_MODIFY),
 }
 _TRANSACTION = "storage.spool_file:SpoolFile.transaction"
@@ -84,14 +82,6 @@ def of_file(name: str) -> Callable[[Arguments, Any], bool]:
 def saying(data: str) -> Callable[[Arguments, Any], bool]:
     """A transaction of the spool, by what it says becomes of the data if it fails."""
     return lambda arguments, _result: arguments[1] == data
-
-
-def in_earnest(arguments: Arguments, _result: Any) -> bool:
-    return "dry" not in arguments
-
-
-APPENDING = saying("none of these readings was stored")
-ENDING = saying("the batch is kept and taken again")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ from config.standards import read_library  # noqa: E402
 from config.tables import TABLES, Column, Table  # noqa: E402
 from config.units import AMOUNT_UNITS, RATE_UNITS  # noqa: E402
 
-SCHEMAS = ("consumption", "indicators", "findings", "intervals", "losses")
+SCHEMAS = (
+    "consumption", "indicators", "findings", "intervals", "losses", "meter_periods", "balances",
+)  # fmt: skip
 GENERATED = "<!-- Written by docs/generate.py from the code. Change the code, then run it. -->"
 
 CONFIGURATION = f"""\

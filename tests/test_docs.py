@@ -41,7 +41,7 @@ def generate(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_generated_documents_are_up_to_date() -> None:
     result = generate("--check")
     assert result.returncode == 0, result.stderr
-    assert result.stdout == "6 of 6 generated files are up to date\n"
+    assert result.stdout == "9 of 9 generated files are up to date\n"
 
 
 def test_a_stale_document_is_found(tmp_path: Path) -> None:

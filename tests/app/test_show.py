@@ -18,7 +18,9 @@ from tests.app.commands import Ended, done, inside
 from tests.app.works import CLINKER_KGCE_PER_T, COAL_T, KGCE_PER_KWH, QUARTERS, STEPS, write_works
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-WITH_SCHEMA = ("indicators", "consumption", "findings", "intervals")
+WITH_SCHEMA = (
+    "indicators", "consumption", "findings", "intervals", "losses", "meter_periods", "balances",
+)  # fmt: skip
 
 
 Shown = Callable[..., Ended]
