@@ -36,11 +36,11 @@ from tests.mosquitto import running_broker
 
 MESSAGES_EVERY_S = 0.1
 FILED = {
-    "meter_id": "e-filed", "name": "By files", "node": "works", "energy": "electricity",
+    "meter_id": "e-filed", "name": "By files", "node": "kiln", "energy": "electricity",
     "kind": "counter", "unit": "kWh", "connection": "historian",
 }  # fmt: skip
 MADE = {
-    "meter_id": "p-filed", "name": "Cement by files", "node": "mill", "product": "cement",
+    "meter_id": "p-filed", "name": "Cement by files", "node": "kiln", "product": "cement",
     "role": "output", "kind": "counter", "unit": "t", "connection": "historian",
 }  # fmt: skip
 FIRST = datetime(2026, 8, 1)  # noqa: DTZ001 - local time of the plant, as the files write it
@@ -118,9 +118,10 @@ class CrashPlant:
                 self.folder / "lab",
                 modbus_port=self.units.port,
                 mqtt_port=broker.port,
-                meters=[ONE, TWO, NUMBERED, FILED, MADE],
+                # Alone at its node, so that every file changes the product's figures.
+                meters=[{**ONE, "node": "mill"}, TWO, NUMBERED, FILED, MADE],
                 connections={"historian": watched},
-                products={"cement": {"name": "Cement", "unit": "t", "boundary": ["works"]}},
+                products={"cement": {"name": "Cement", "unit": "t", "boundary": ["kiln"]}},
                 imports={
                     "filed": {
                         "time": {"columns": ["time"]},

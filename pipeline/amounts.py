@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from pipeline.checkpoints import DAY_US, JITTER_RATIO
 from pipeline.findings import EVENT_SCHEMA
 from pipeline.gauges import Sampled, is_beyond, refused_events
-from pipeline.pieces import GAP_SCHEMA, Pieces, rule_frame, sum_by_bin
+from pipeline.pieces import GAP_SCHEMA, OVERLAP, Pieces, rule_frame, sum_by_bin
 from pipeline.readings import samples_of
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
 from pipeline.sums import quotient
-
-# Spans of a meter that leave or overlap less than this are the jitter of its stamps.
-JITTER_RATIO = 0.05
 
 
 def amount_pieces(
@@ -29,16 +27,13 @@ def amount_pieces(
     gauges = [rule.meter_id for rule in rules if rule.kind == "gauge"]
     is_mean = pl.col("meter_id").is_in(gauges)
     read, events = samples_of(rows, rules)
-    quanta = _smallest(read, quanta or {})
-    quantum = pl.col("meter_id").replace_strict(quanta, default=None, return_dtype=pl.Float64)
+    ruled = read.lazy().join(rule_frame(rules), on="meter_id", maintain_order="left").collect()
+    quanta, unsettled = _pulses(ruled.filter(~is_mean), quanta or {})
+    pulse = pl.col("meter_id").replace_strict(quanta, default=0.0, return_dtype=pl.Float64)
     most = pl.when(is_mean).then(pl.col("rate") * US_PER_H)
-    samples = (
-        read.lazy()
-        .join(rule_frame(rules), on="meter_id", maintain_order="left")
-        .with_columns(most=most.otherwise(pl.col("rate") * pl.col("span_us") + quantum))
-        .with_columns(beyond=is_beyond(pl.col("value"), pl.col("most")))
-        .collect()
-    )
+    samples = ruled.with_columns(
+        most=most.otherwise(pl.col("rate") * pl.col("span_us") + pulse)
+    ).with_columns(beyond=is_beyond(pl.col("value"), pl.col("most")))
     hours = pl.when(is_mean).then(pl.col("span_us") / US_PER_H).otherwise(1.0)
     believed = samples.filter(~pl.col("beyond"))
     spans = believed.select(
@@ -55,17 +50,39 @@ def amount_pieces(
         pl.concat([events, refused, overlaps]),
         believed.select("meter_id", "t", "value"),
         quanta,
+        unsettled,
     )
 
 
-def _smallest(samples: pl.DataFrame, known: Mapping[str, float]) -> dict[str, float]:
-    """By meter the smallest amount that is not 0: one pulse, where the meter is coarse."""
-    some = samples.filter(pl.col("value") != 0).group_by("meter_id")
-    found = dict(some.agg(pl.col("value").abs().min()).iter_rows())
-    return {
+def _pulses(
+    samples: pl.DataFrame, known: Mapping[str, float]
+) -> tuple[dict[str, float], frozenset[str]]:
+    """By meter of known rated power the smallest amount that can be a pulse; and meters of which
+    earlier readings have to tell whether another one is.
+
+    Rated power allows it in its span; or it came twice, far enough apart for it to pass in between,
+    and passes in a day. A single wrong amount says nothing of the meter.
+    """
+    some = samples.filter(pl.col("value") != 0, pl.col("rate").is_not_null()).select(
+        "meter_id", "t", "rate", "span_us", size=pl.col("value").abs()
+    )
+    fits = ~is_beyond(pl.col("size"), pl.col("rate") * pl.col("span_us"))
+    coarse = some.filter(~fits, pl.col("size") <= pl.col("rate") * DAY_US)
+    twice = coarse.group_by("meter_id", "size", "rate", "span_us").agg(
+        apart=pl.col("t").max() - pl.col("t").min()
+    )
+    again = twice.filter(
+        pl.col("apart") > 0,
+        pl.col("size") <= pl.col("rate") * (pl.col("apart") + pl.col("span_us")),
+    )
+    found = pl.concat([some.filter(fits).select("meter_id", "size"), again["meter_id", "size"]])
+    smallest = dict(found.group_by("meter_id").agg(pl.col("size").min()).iter_rows())
+    pulses = {
         meter_id: min(known.get(meter_id, value), value)
-        for meter_id, value in {**known, **found}.items()
+        for meter_id, value in {**known, **smallest}.items()
     }
+    pulse = pl.col("meter_id").replace_strict(pulses, default=float("inf"), return_dtype=pl.Float64)
+    return pulses, frozenset(coarse.filter(pl.col("size") < pulse)["meter_id"])
 
 
 def span_pieces(
@@ -75,19 +92,26 @@ def span_pieces(
 
     A span inside one interval, or over one boundary, is measured; a longer one is a covered gap
     with ``code``: spread evenly over its time, exact in total. Time between spans is a gap of
-    unknown amount. Where spans overlap all are booked, and time is covered once.
+    unknown amount.
+
+    Where spans overlap all are booked, and time is covered once; but sure are only those that begin
+    when every sure one before them has ended: an amount that overlaps these may have come twice.
+    Two cases. 08:00 to 08:15 has 10 kWh, 08:07 to 08:22 has 10, 08:15 to 08:30 has 10: 30, and 20
+    at least. 08:00 to 08:15 has 10 and 08:07 to 08:22 has 12: 22, and 10 at least.
     """
     bounded = _bounded(spans, jitter_ratio)
+    bounded = bounded.with_columns(_sure(bounded))
+    certain = pl.when("sure").then("amount").otherwise(0.0)
     reach = pl.col("to_bin") - pl.col("from_bin")
     inside, crossing = bounded.filter(reach == 0), bounded.filter(reach == 1)
     boundary = pl.col("to_bin") * GRID_US
-    before = pl.col("amount") * quotient(boundary - pl.col("t0"), pl.col("dt"))
+    before = certain * quotient(boundary - pl.col("t0"), pl.col("dt"))
     measured = sum_by_bin(
         [
             inside.select(
                 "meter_id",
                 bin="from_bin",
-                amount="amount",
+                amount=certain,
                 covered_us=pl.col("t1") - pl.col("new_from"),
             ),
             crossing.select(
@@ -99,21 +123,21 @@ def span_pieces(
             crossing.select(
                 "meter_id",
                 bin="to_bin",
-                amount=pl.col("amount") - before,
+                amount=certain - before,
                 covered_us=pl.col("t1") - pl.max_horizontal("new_from", boundary),
             ),
         ]
     )
-    spread = bounded.filter(reach > 1).select(
+    whole = bounded.filter((reach > 1) | ~pl.col("sure")).select(
         "meter_id",
         "t0",
         "t1",
-        code=pl.lit(code),
+        code=pl.when(reach > 1).then(pl.lit(code)).otherwise(pl.lit(OVERLAP)),
         amount="amount",
-        low="amount",
-        high="amount",
+        low=pl.when("sure").then("amount").otherwise(pl.min_horizontal("amount", 0.0)),
+        high=pl.when("sure").then("amount").otherwise(pl.max_horizontal("amount", 0.0)),
     )
-    gaps = pl.concat([spread, _holes(bounded)]).cast(GAP_SCHEMA)
+    gaps = pl.concat([whole, _holes(bounded)]).cast(GAP_SCHEMA)
     return Pieces(measured, gaps), _overlaps(bounded)
 
 
@@ -136,6 +160,22 @@ def _bounded(spans: pl.DataFrame, jitter_ratio: float) -> pl.DataFrame:
     )
 
 
+def _sure(spans: pl.DataFrame) -> pl.Series:
+    """Of spans in order of their ends, whether each begins after the sure ones before it."""
+    overlaps = (spans["t0"] < spans["end_before"]).fill_null(False)
+    sure = ~overlaps.to_numpy()
+    t0, t1 = spans["t0"].to_numpy(), spans["t1"].to_numpy()
+    ended_us, last = 0, -1
+    for place in overlaps.arg_true().to_list():
+        if place != last + 1:
+            ended_us = t1[place - 1]
+        sure[place] = t0[place] >= ended_us
+        if sure[place]:
+            ended_us = t1[place]
+        last = place
+    return pl.Series("sure", sure, dtype=pl.Boolean)
+
+
 def _holes(spans: pl.DataFrame) -> pl.DataFrame:
     """Time between one span's end and the next one's start."""
     hole = pl.col("t0") - pl.col("end_before")
@@ -155,8 +195,8 @@ def _overlaps(spans: pl.DataFrame) -> pl.DataFrame:
         spans.filter(pl.col("t0") < pl.col("end_before"))
         .select(
             "meter_id",
-            code=pl.lit("amount.overlap"),
-            start_us="t0",
+            code=pl.lit(OVERLAP),
+            start_us="t1",  # what came, and not the time before it, which may be settled already
             end_us="t1",
             evidence=pl.struct(
                 first_value="amount",

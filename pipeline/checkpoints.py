@@ -22,8 +22,9 @@ DAY_US = 86_400_000_000
 NEVER_US = -EVER_US
 RECENT_DAYS = 8
 """Midnights kept before the last reading; before them one a month."""
+JITTER_RATIO = 0.05
+"""Spans of a meter that leave or overlap less than this of their length are jitter of its stamps."""
 _SPANS = 3  # spans before the first one that is laid: one is their end, two may join by jitter
-_JITTER = 1.05
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,24 @@ def sample_checkpoints(meter_id: str, t: Ints, span_us: int) -> list[Checkpoint]
     ``t``: times of the believed samples, rising; ``span_us``: the time that each stands for.
     """
     found = []
+    apart = _apart(t, span_us)
     for at_us in midnights(int(t[0]), int(t[-1])) if len(t) else []:
         before = int(t[np.searchsorted(t, at_us) - 1])
-        lay_us = min(before, at_us - round(_JITTER * span_us)) // GRID_US * GRID_US
+        lay_us = min(before, at_us - round((1 + JITTER_RATIO) * span_us)) // GRID_US * GRID_US
         first = int(np.searchsorted(t, lay_us, side="right" if span_us else "left"))
-        context = max(0, first - (_SPANS if span_us else 1))
-        found.append(Checkpoint(meter_id, at_us, int(t[context]), lay_us))
+        context = first - 1 if not span_us else min(first - _SPANS, int(apart[first]) - 1)
+        found.append(Checkpoint(meter_id, at_us, int(t[max(0, context)]), lay_us))
     return found
+
+
+def _apart(t: Ints, span_us: int) -> Ints:
+    """For each span the last one up to it that overlaps none before: which of those that overlap
+    are sure is told from there on."""
+    places = np.arange(len(t))
+    overlaps = np.diff(t, prepend=t[:1]) < (1 - JITTER_RATIO) * span_us
+    overlaps[:1] = False
+    last: Ints = np.maximum.accumulate(np.where(overlaps, 0, places))
+    return last
 
 
 def joined(old: Iterable[Checkpoint], new: Iterable[Checkpoint], kept_us: int) -> list[Checkpoint]:

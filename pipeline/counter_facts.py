@@ -27,6 +27,11 @@ FROZEN_RISES = 1.5
 # A catch-up is told from the ordinary step of a register by so many changes before it.
 _CHANGES_BEFORE = 4
 _FALLS_BEFORE = 2
+# It stood as long before, to this; readings come with jitter.
+AS_LONG_RATIO = 0.75
+# A steep rise is more than so many changes before it together, and so many times one of the last 2.
+_CHANGES_BEFORE_STEEP = 8
+_STEEP_RISES = 8
 
 
 class Facts:
@@ -53,6 +58,7 @@ class Facts:
         if state is not None:
             self._take_over(state)
         self.odd = np.zeros(self.n, np.bool_)
+        self.steep = self.odd
         self.irregular = self._find_irregular()
 
     def _take_over(self, state: State) -> None:
@@ -77,7 +83,7 @@ class Facts:
         steps = np.diff(self.v)
         np.less(steps, 0, out=self.odd[1:])
         if self.rate is None:
-            return self._with_first_rise(steps)
+            return self._with_doubtful(steps)
         most = self.rate * np.diff(self.t)
         fast = np.flatnonzero(steps > most)
         caught_up = fast
@@ -95,40 +101,77 @@ class Facts:
         odd = np.flatnonzero(self.odd)
         return np.union1d(odd, caught_up + 1) if len(caught_up) else odd
 
-    def _with_first_rise(self, steps: Floats) -> Ints:
-        odd = np.flatnonzero(self.odd)
+    def _with_doubtful(self, steps: Floats) -> Ints:
+        """Without a rated power: falls, rises from a first 0, and steep rises (``steep``)."""
+        self.steep = np.zeros(self.n, np.bool_)
+        steep = self._find_steep(steps)
+        self.steep[steep] = True
+        odd = np.union1d(np.flatnonzero(self.odd), steep)
         kept = np.flatnonzero(self.out.keep[:1] if self.state is None else self.out.keep)[:1]
         if self.other_us is not None or not len(kept) or self.v[kept[0]] != 0:
             return odd
         return np.union1d(odd, np.flatnonzero((steps > 0) & (self.v[:-1] == 0)) + 1)
 
+    def _find_steep(self, steps: Floats) -> Ints:
+        """Readings entered, while the meter was watched, by a rise of more than the eight changes
+        before it together.
+
+        Of these only those in view count, and since the last fall; and not the largest, which may
+        be as doubtful itself.
+        """
+        changes = np.flatnonzero(steps)
+        rises, at_us = steps[changes], self.t[changes]
+        may = rises > 0
+        may[2:] &= (rises[2:] > _STEEP_RISES * np.minimum(rises[1:-1], rises[:-2])) | (
+            at_us[2:] - at_us[:-2] > self._view_us
+        )
+        which = np.flatnonzero(may)
+        apart_us = self.t[changes[which] + 1] - at_us[which]
+        which = which[apart_us <= self.limits.max_gap_us]
+        together, largest = np.zeros((2, len(which)))
+        seen = np.ones(len(which), np.bool_)
+        for back in range(1, _CHANGES_BEFORE_STEEP + 1):
+            at = np.maximum(which - back, 0)
+            seen &= (which >= back) & (at_us[which] - at_us[at] <= self._view_us) & (rises[at] > 0)
+            before = np.where(seen, rises[at], 0.0)
+            together += before
+            largest = np.maximum(largest, before)
+        found: Ints = changes[which[rises[which] > together - largest]] + 1
+        return found
+
     def _stood(self, steps: Floats, changes: Ints, fast: Ints, before: Ints, still: Ints) -> Bools:
         """Which of the steps ``fast`` may be a catch-up.
 
-        ``before``: the change before each of them; ``still``: how long ago that was. Of the last
-        four changes in view the shortest time between two and the least rise say what is nothing
-        new; a fall among the last two says that the register may have stood longer than it seems.
+        ``before``: the change before each of them; ``still``: how long ago that was. The last four
+        changes in view say what is nothing new: the shortest time between two, the least rise, and
+        whether the step is a coarse register's own; a fall among the last two says that the
+        register may have stood longer than it seems.
         """
+        at = before - np.arange(_CHANGES_BEFORE + 1)[:, None]
+        there = np.maximum(at, 0)
+        seen = (at >= 0) & (self.t[changes[there]] >= self.t[fast] - self._view_us)
+        step = steps[changes[there]]
+        rises = np.where(seen & (step > 0), step, np.inf)
         ended = self.t[changes + 1]
-        view_us = self.t[fast] - self._view_us
-        shortest, least = np.full((2, len(fast)), np.inf)
-        fell, few = np.zeros((2, len(fast)), np.bool_)
-        for back in range(_CHANGES_BEFORE + 1):
-            at = before - back
-            seen = (at >= 0) & (self.t[changes[np.maximum(at, 0)]] >= view_us)
-            few |= ~seen
-            which, change = np.flatnonzero(seen), at[seen]
-            step = steps[changes[change]]
-            least[which] = np.minimum(least[which], np.where(step > 0, step, np.inf))
-            if back < _FALLS_BEFORE:
-                fell[which] |= step < 0
-            if back:
-                stills = ended[change + 1] - ended[change]
-                shortest[which] = np.minimum(shortest[which], stills)
-        shortest[shortest == np.inf], least[least == np.inf] = 0.0, 0.0
+        stills = np.where(seen[1:], ended[there[:-1]] - ended[there[1:]], np.inf)
+        shortest, least = (
+            np.where(np.isfinite(found), found, 0.0)
+            for found in (stills.min(axis=0), rises.min(axis=0))
+        )
+        few = ~seen.all(axis=0)
+        fell = (seen & (step < 0))[:_FALLS_BEFORE].any(axis=0)
         long = still > np.maximum(self.limits.max_gap_us, FROZEN_STILLS * shortest)
-        may: Bools = (long | fell) & (few | (steps[fast] > FROZEN_RISES * least))
+        rise, most = steps[fast], self._most_of(fast)
+        again = (np.isfinite(stills) & (stills >= AS_LONG_RATIO * still)).any(axis=0)
+        own = again & (rise <= most + least) & _are_multiples(np.vstack([rises, rise]), least)
+        stood = fast > np.where(before >= 0, changes[np.maximum(before, 0)] + 1, -1)
+        may: Bools = (long | fell | (stood & ~own)) & (few | (rise > FROZEN_RISES * least))
         return may
+
+    def _most_of(self, steps: Ints) -> Floats:
+        assert self.rate is not None
+        most: Floats = self.rate * (self.t[steps + 1] - self.t[steps])
+        return most
 
     # What a decision looks at
 
@@ -275,3 +318,14 @@ class Facts:
             "discarded": discarded,
         }
         self.out.events.append(Event(code, first, last, evidence, self.at))
+
+
+def _are_multiples(rises: Floats, least: Floats) -> Bools:
+    """Where all rises above one another (infinite: none) are multiples of the least one."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        times = rises / least
+        whole = (~np.isfinite(rises) | (np.abs(times - np.round(times)) <= 1e-6 * times)).all(
+            axis=0
+        )
+    found: Bools = np.logical_and(whole, least > 0)
+    return found

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.counter_facts import Facts
 from pipeline.counter_state import SETTLED_READINGS
-from pipeline.pace import NEIGHBOURS
+from pipeline.pace import DOUBTFUL_STEPS, NEIGHBOURS
 
 # Dip and spike leave a line and come back to it: the abrupt step makes up at least this much of it.
 ABRUPT_RATIO = 0.5
@@ -16,9 +16,8 @@ JITTER_RATIO = 1e-6
 NEAR_MODULUS_RATIO = 0.1
 # Where only the number of readings tells high from low, it has to be so many times larger.
 CLEARLY_MORE = 3
-# Without a rated power, a rise of so many ordinary steps is doubted where it comes from a first
-# reading of exactly 0, or falls away again.
-DOUBTFUL_STEPS = 100
+# Two climbs are the same to this.
+ROUNDING = 1e-9
 # Readings after the first one on the old level among which a dip's end is sought.
 _BACK_READINGS = 64
 
@@ -80,7 +79,14 @@ class Falls(Facts):
         """
         base = self._last_at_most(prev, k)
         tail = self.n if base is None else int(self.out.keep[base + 1 : k].sum())
-        if base is None or tail > CLEARLY_MORE * (back - k):
+        if (
+            base is None
+            or tail > CLEARLY_MORE * (back - k)
+            or not self.went_on(base, self.first_kept(base + 1), prev, k)
+        ):
+            if self._climbed_more(prev, k, back):
+                self.out.keep[k:back] = False
+                return self.cut_at(prev, back, "counter.fall_ambiguous")
             self.discard(k, back, "counter.dip")
             return prev
         if back - k > CLEARLY_MORE * tail:
@@ -94,9 +100,11 @@ class Falls(Facts):
         base = self._last_at_most(prev, k)
         if base is None:
             return None
-        after = base + 1 + int(np.flatnonzero(self.out.keep[base + 1 : prev + 1])[0])
+        after = self.first_kept(base + 1)
         fall, rise = self.v[prev] - self.v[k], self.v[after] - self.v[base]
         if rise < ABRUPT_RATIO * fall or not self.plausible(base, k):
+            return None
+        if not self.went_on(base, after, prev, k):
             return None
         pace = self.pace(base, after, prev + 1, k)
         if pace.explains(rise, self.t[after] - self.t[base]):
@@ -105,6 +113,21 @@ class Falls(Facts):
         if near or pace.explains(self.v[k] - self.v[base], self.t[k] - self.t[base]):
             return base
         return None
+
+    def went_on(self, base: int, first: int, last: int, back: int) -> bool:
+        """Whether the register can have gone on unseen from ``base`` to ``back``, as it does under
+        a dip or a spike: by no less than the readings ``first`` to ``last`` between climbed."""
+        climb = self.v[last] - self.v[first]
+        return bool(climb <= self.v[back] - self.v[base] + ROUNDING * abs(self.v[last]))
+
+    def _climbed_more(self, prev: int, k: int, back: int) -> bool:
+        """Whether the low readings climbed like a register, and by more than from ``prev`` to
+        ``back``: a reset and a jump back then explain them as well as a dip."""
+        level = self.v[prev]
+        low = k + np.flatnonzero(self.v[k:back] < level)
+        if level - self.v[low].min() <= JITTER_RATIO * abs(level):
+            return False
+        return not self.odd[k + 1 : low[-1] + 1].any() and not self.went_on(prev, k, low[-1], back)
 
     def _last_at_most(self, prev: int, k: int) -> int | None:
         """The last kept reading before ``prev`` on the same line that is not above ``k``'s."""

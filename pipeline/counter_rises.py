@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from pipeline.counter_facts import FROZEN_RISES, FROZEN_STILLS
-from pipeline.counter_falls import DOUBTFUL_STEPS, Falls
-from pipeline.counter_state import FROZEN, SETTLED_READINGS, last_other
-from pipeline.pace import NEIGHBOURS, Floats, Ints
+from pipeline.counter_facts import AS_LONG_RATIO, FROZEN_RISES, FROZEN_STILLS
+from pipeline.counter_falls import ABRUPT_RATIO, Falls
+from pipeline.counter_state import FROZEN, SETTLED_READINGS, STEPPED, last_other
+from pipeline.pace import DOUBTFUL_STEPS, NEIGHBOURS, Floats, Ints, quantum_of
 
 # Times between changes, seen before a register stood still, that tell what is usual.
 _USUAL_STILLS = 8
+
+
+class _Usual(NamedTuple):
+    """The median time between two changes, the least rise, the step of a coarse register, and
+    whether it stood as long another time."""
+
+    still_us: float
+    least: float
+    quantum: float
+    again: bool
+
+    def own(self, rise: float, most: float) -> bool:
+        """Whether a rise by more than ``most`` is the ordinary step of a coarse register."""
+        return self.again and rise <= most + self.quantum
 
 
 class Rises(Falls):
@@ -25,6 +41,8 @@ class Rises(Falls):
                 return self._rose_too_fast(prev, k)
         if self._first_rise_is_doubtful(prev, k):
             return self.cut_at(prev, k, "counter.jump")
+        if self._rise_is_doubtful(prev, k):
+            return self._rose_too_fast(prev, k)
         return self.arrived(prev, k)
 
     def _rose_too_fast(self, prev: int, k: int) -> int:
@@ -50,12 +68,17 @@ class Rises(Falls):
         """The reading that is back on the line of ``prev``, or None."""
         last = self.window_end(k)
         ahead = self.v[k + 1 : last]
-        backs = np.flatnonzero((ahead < self.v[k]) & (ahead >= self.v[prev])) + k + 1
+        # Without a rated power nobody can say what is possible: it is back down, or it is not.
+        high = self.v[k]
+        most = high if self.rate is not None else high - ABRUPT_RATIO * (high - self.v[prev])
+        backs = np.flatnonzero((ahead < high) & (ahead <= most) & (ahead >= self.v[prev])) + k + 1
+        fell = np.flatnonzero(ahead < high)
+        last_high = k + int(fell[0]) if len(fell) else k
         for m in backs[:SETTLED_READINGS]:
             self.saw(m + SETTLED_READINGS)
             following = self.v[m + 1 : m + 1 + SETTLED_READINGS]
             stays = not len(following) or bool((following < self.v[k]).any())
-            if stays and self.plausible(prev, m):
+            if stays and self.plausible(prev, m) and self.went_on(prev, k, last_high, m):
                 return int(m)
         if len(backs) < SETTLED_READINGS:
             self.saw(last)
@@ -74,27 +97,43 @@ class Rises(Falls):
         ordinary = max(pace.per_us * (self.t[k] - self.t[prev]), pace.quantum)
         return bool(self.v[k] > DOUBTFUL_STEPS * ordinary)
 
+    def _rise_is_doubtful(self, prev: int, k: int) -> bool:
+        """A rise that nobody would believe but for want of a power, while the meter was watched.
+
+        As with rated power, it had the time since the value last changed.
+        """
+        if self.rate is not None or not (self.steep[k] or k - 1 > prev):
+            return False
+        if self.t[k] - self.t[prev] > self.limits.max_gap_us:
+            return False
+        rise, still_us = float(self.v[k] - self.v[prev]), int(self.t[k]) - self._began(prev)[1]
+        return self.pace(prev, k, k, k).doubts(rise, still_us)
+
     # Standing still
 
     def arrived(self, prev: int, k: int) -> int:
         """A step that rated power allows only because the register had stood still before.
 
         What passed then is known, and when it passed is not: the readings that stood still are
-        to be discarded, so that the step is a gap over all that time.
+        to be discarded, so that the step is a gap over all that time. But for a coarse register
+        whose own step it is.
         """
         rise = float(self.v[k] - self.v[prev] + self.out.add[k])
         if self.rate is None or rise <= self.most(prev, k):
             return k
         began, began_us = self._began(prev)
         still_us = int(self.t[k]) - began_us
-        if still_us <= self.limits.max_gap_us:
+        if began == prev and still_us <= self.limits.max_gap_us:
             return k
-        usual_us, least = self._usual(began, k, still_us, rise)
-        if still_us > FROZEN_STILLS * usual_us and rise > FROZEN_RISES * least:
+        usual = self._usual(began, k, still_us, rise)
+        if rise <= FROZEN_RISES * usual.least:
+            return k
+        frozen = still_us > max(self.limits.max_gap_us, FROZEN_STILLS * usual.still_us)
+        if frozen or (began != prev and not usual.own(rise, self.most(prev, k))):
             if began < 0:
                 self.out.reached_back = True
             self.first = min(self.first, began + 1)
-            self.out.frozen[k] = began
+            self.out.frozen[k] = began, FROZEN if frozen else STEPPED
         return k
 
     def _began(self, prev: int) -> tuple[int, int]:
@@ -106,9 +145,8 @@ class Rises(Falls):
         first = self.first_kept(other + 1)
         return first, int(self.t[first])
 
-    def _usual(self, began: int, k: int, still_us: int, rise: float) -> tuple[float, float]:
-        """Around a register that stood from ``began`` to ``k``: the median time between two
-        changes, and the least rise."""
+    def _usual(self, began: int, k: int, still_us: int, rise: float) -> _Usual:
+        """What is usual around a register that stood from ``began`` to ``k``."""
         changes = self._changes(max(self.view, 0), began)
         keep, cut = self.out.keep, self.out.cut
         good = keep[changes] & keep[changes + 1] & ~cut[changes + 1]
@@ -125,9 +163,13 @@ class Rises(Falls):
                 np.diff(self.t[np.append(k, after + 1)]),
             ]
         )
-        rises = np.append(self._rises(before), self._rises(after))
-        usual = np.sort(stills)[(len(stills) - 1) // 2]
-        return float(usual), float(min(rise, rises.min(initial=rise)))
+        rises = np.concatenate([self._rises(before), [rise], self._rises(after)])
+        return _Usual(
+            float(np.sort(stills)[(len(stills) - 1) // 2]),
+            float(rises.min()),
+            quantum_of(rises),
+            int((stills >= AS_LONG_RATIO * still_us).sum()) > 1,
+        )
 
     def _changes(self, first: int, last: int) -> Ints:
         """Readings from ``first`` on, up to before ``last``, after which the value changed."""
@@ -148,15 +190,22 @@ class Rises(Falls):
                     self.out.reached_back = True  # an event of the earlier walk is void
                 first -= bool(began_us < self.t[0])
                 stood.append(np.flatnonzero(keep[first + 1 : k]) + first + 1)
-        for k, first in list(self.out.frozen.items()):
+        for k, (first, code) in list(self.out.frozen.items()):
             if not keep[k]:
                 del self.out.frozen[k]
                 continue
             still = np.flatnonzero(keep[first + 1 : k]) + first + 1
             stood.append(still)
-            self.out.codes[k] = FROZEN
+            self.out.codes[k] = self._gap_code(code, np.array([first, *still, k]))
             self.at = k
-            self.say(FROZEN, first, k, len(still))
+            self.say(code, first, k, len(still))
         if stood:
             self.out.stood = np.unique(np.concatenate(stood)).tolist()
             keep[self.out.stood] = False
+
+    def _gap_code(self, code: str, readings: Ints) -> str:
+        """Of a step over ``readings`` that stood still: watched all the time, or not."""
+        if code == FROZEN:
+            return FROZEN
+        watched = np.diff(self.t[readings]).max() <= self.limits.max_gap_us
+        return "counter.sparse" if watched else "counter.gap"

@@ -19,7 +19,9 @@ from pipeline.pace import Bools, Floats, Ints
 # A meter that fell counts as reset once this many readings in a row are regular and climb; a level
 # is believed once one of as many readings after it is on it too.
 SETTLED_READINGS = 3
-FROZEN = "counter.frozen"
+# Found where a register stood still and then stepped by more than rated power allows in the time of
+# the step: for longer than it usually does, or not.
+FROZEN, STEPPED = "counter.frozen", "counter.stepped"
 
 
 class Event(NamedTuple):
@@ -107,8 +109,9 @@ class Walk:
     ``ranges``: (first reading whose outcome it set, last reading that it looked at) of every
     decision that looked ahead, n where it would have looked beyond the end. ``stood``: readings
     discarded for nothing but a register that stood still; ``frozen``: by catch-up, the reading from
-    which it did. ``decided``: how many readings an earlier walk had decided on; the outcome covers
-    them too. ``reached_back``: a decision concerns readings before the first; the outcome is void.
+    which it did, and what that is called. ``decided``: how many readings an earlier walk had
+    decided on; the outcome covers them too. ``reached_back``: a decision concerns readings before
+    the first; the outcome is void.
     """
 
     keep: Bools
@@ -120,7 +123,7 @@ class Walk:
     events: list[Event] = field(default_factory=list)
     ranges: list[tuple[int, int]] = field(default_factory=list)
     stood: list[int] = field(default_factory=list)
-    frozen: dict[int, int] = field(default_factory=dict)
+    frozen: dict[int, tuple[int, str]] = field(default_factory=dict)
     reached_back: bool = False
 
     @property
@@ -196,7 +199,9 @@ def state_at(walk: Walk, t: Ints, v: Floats, boundary: int) -> State:
 
 def _frozen(walk: Walk, t: Ints, start: int, boundary: int) -> tuple[tuple[int, int], ...]:
     earlier = walk.state.frozen if walk.state is not None else ()
-    began = {int(t[k]): int(t[first]) for k, first in walk.frozen.items() if start <= k < boundary}
+    began = {
+        int(t[k]): int(t[first]) for k, (first, _) in walk.frozen.items() if start <= k < boundary
+    }
     began |= {k_us: us for us, k_us in earlier if start < len(t) and k_us >= t[start]}
     return tuple((us, k_us) for k_us, us in sorted(began.items()))
 

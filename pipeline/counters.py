@@ -8,9 +8,11 @@ than the rated power allows) are passed over at array speed; only irregular ones
     falls near the modulus, plausible step            rollover  the modulus is added
     falls, stays low and climbs                       reset     nothing is booked across it
     falls, and is back too late or too smoothly       ambiguous nothing is booked across it
-    rises faster than rated power, and stays          jump      nothing is booked across it
+    rises faster than rated power or, for want of
+    one, than all around it, and stays                jump      nothing is booked across it
     none of these yet                                 unsettled held back until more is read
     stands still, then catches up in one step         frozen    booked over the time it stood still
+    the same, but no longer than it often stands      stepped   likewise, and covered
 
 Four worked cases. 100, 0, 101: the 0 is a dip, one unit is booked. 100, 0, 1, 2: a reset, two units
 are booked after it and none across it. 5, 0, 3, 6, 9: a dip or a reset, nobody can say; three units

@@ -47,18 +47,24 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "counter.jump": (
         "warning",
-        "the counter rose faster than rated power, or than its own pace from a first 0, allows and "
-        "stayed: nothing was booked across it",
+        "the counter rose faster than rated power, or where none is known than its own pace, "
+        "allows and stayed: nothing was booked across it",
     ),
     "counter.frozen": (
         "warning",
         "the counter stood still and then rose in one step by more than rated power allows: what "
         "passed was laid over the time that it stood still",
     ),
+    "counter.stepped": (
+        "info",
+        "the counter stood still for a little and then rose in one step by more than rated power "
+        "allows: all of it is covered, but when it passed is not known",
+    ),
     "counter.fall_ambiguous": (
         "warning",
         "the counter fell and came back, too late or too smoothly for a dip and without the climb "
-        "of a reset: the low readings were discarded and nothing was booked across them",
+        "of a reset, or lower than it had climbed meanwhile: the low readings were discarded and "
+        "nothing was booked across them",
     ),
     "counter.fall_unsettled": (
         "warning",
@@ -66,7 +72,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "counter.rise_unsettled": (
         "warning",
-        "the counter rose faster than rated power allows: held back until later readings tell",
+        "the counter rose faster than rated power, or where none is known than its own pace, "
+        "allows: held back until later readings tell",
     ),
     "reading.conflict": (
         "warning",

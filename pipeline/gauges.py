@@ -22,13 +22,15 @@ class Sampled(NamedTuple):
     """What was made of samples.
 
     ``believed``: meter_id, t, value (raw), by meter and time. ``quanta``: the smallest amounts of
-    meters that count pulses.
+    meters that count pulses; ``unsettled``: meters of which earlier readings may tell a smaller
+    one.
     """
 
     pieces: Pieces
     events: pl.DataFrame
     believed: pl.DataFrame
     quanta: Mapping[str, float] = {}
+    unsettled: Collection[str] = frozenset()
 
 
 def gauge_pieces(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 
 from config.tables import GAPS, INTERVALS
-from pipeline.pieces import Pieces, is_covered, rule_frame
+from pipeline.pieces import Pieces, is_beside, is_covered, rule_frame
 from pipeline.rules import EVER_US, GRID_US, MeterRule
 from pipeline.sums import quotient, total, total_or_null
 
@@ -24,7 +24,8 @@ def portion(rate: pl.Expr, start: pl.Expr, end: pl.Expr) -> dict[str, pl.Expr]:
     outside = dt - overlap
     low, high = pl.col("low"), pl.col("high")
     # A coarse register may show more than rated power allows: what is too much can be anywhere.
-    excess = pl.max_horizontal(low.abs() - rate * dt, 0.0)
+    known = pl.max_horizontal(low.abs(), pl.col("amount").abs())
+    excess = pl.max_horizontal(known - rate * dt, 0.0)
     inside_most, outside_most = rate * overlap + excess, rate * outside + excess
     forward = low >= 0
     return {
@@ -163,7 +164,7 @@ def _parts(gaps: pl.DataFrame, frame: pl.LazyFrame) -> pl.LazyFrame:
             imputed=total("part"),
             gap_low=total("part_low"),
             gap_high=total_or_null("part_high"),
-            gap_us=pl.col("overlap_us").sum(),
+            gap_us=pl.col("overlap_us").filter(~is_beside()).sum(),
             covered_gap_us=pl.col("overlap_us").filter(is_covered()).sum(),
             imputation_code=pl.col("code").unique().sort().str.join("+"),
         )

@@ -32,7 +32,8 @@ from pipeline.sums import quotient
 class Known:
     """What earlier readings of a meter say of all its readings.
 
-    ``backwards``: meters that have flowed backwards. ``quanta``: the smallest amounts.
+    ``backwards``: meters that have flowed backwards. ``quanta``: the smallest amounts, of meters
+    whose rated power is known.
     """
 
     backwards: frozenset[str] = frozenset()
@@ -179,7 +180,8 @@ def _amounts(
     made.unfit.extend(
         meter_id
         for meter_id in resume
-        if meter_id in sampled.quanta and sampled.quanta[meter_id] != known.quanta.get(meter_id)
+        if meter_id in sampled.unsettled
+        or sampled.quanta.get(meter_id) != known.quanta.get(meter_id)
     )
 
 

@@ -17,6 +17,9 @@ Bools = npt.NDArray[np.bool_]
 NEIGHBOURS = 256
 # A step of up to this many times the usual pace is an ordinary one.
 ORDINARY_PACES = 3.0
+# Without a rated power, a rise of so many ordinary steps is doubted where it comes from a first
+# reading of exactly 0, while the meter was watched, or falls away again.
+DOUBTFUL_STEPS = 100
 
 
 class Part(NamedTuple):
@@ -27,10 +30,11 @@ class Part(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """The usual rate and the quantum around; both 0 where nothing rises."""
+    """The usual rate, the quantum and the sum of the rises around; 0 where nothing rises."""
 
     per_us: float
     quantum: float
+    climb: float
 
     def explains(self, rise: float, dt: float) -> bool:
         """Whether a rise over ``dt`` microseconds is an ordinary one.
@@ -56,12 +60,22 @@ class Surroundings:
         """The pace of all three."""
         parts = [*self._seen, self._ahead()]
         rises = np.concatenate([part.rises for part in parts])
-        return Pace(max(part.per_us for part in parts), quantum_of(rises))
+        per_us = max(part.per_us for part in parts)
+        return Pace(per_us, quantum_of(rises), float(rises.sum()))
 
     def explains(self, rise: float, dt: float) -> bool:
         """As `Pace.explains`."""
         per_us = max(part.per_us for part in self._seen)
         return bool(rise <= ORDINARY_PACES * per_us * dt) or self.pace.explains(rise, dt)
+
+    def doubts(self, rise: float, dt: float) -> bool:
+        """Whether a rise over ``dt`` microseconds is of more than so many ordinary steps, and of
+        more than all the other rises together. Where nothing else rises nobody can say."""
+        seen = max(part.per_us for part in self._seen)
+        if rise <= max(DOUBTFUL_STEPS * seen * dt, *(float(p.rises.sum()) for p in self._seen)):
+            return False
+        ordinary = max(self.pace.per_us * dt, self.pace.quantum)
+        return 0 < DOUBTFUL_STEPS * ordinary < rise and rise > self.pace.climb
 
     def beyond(self, rise: float, most: float) -> bool:
         """Whether a rise is more than ``most`` and a quantum."""

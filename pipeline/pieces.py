@@ -31,11 +31,18 @@ GAP_SCHEMA = pl.Schema(
         "high": pl.Float64(),
     }
 )
+OVERLAP = "amount.overlap"
+"""Code of an amount that may have come twice: its time is that of other pieces."""
 
 
 def is_covered() -> pl.Expr:
     """Whether the meter was watched over the gap: its readings are only far apart (*.sparse)."""
     return pl.col("code").str.ends_with(".sparse")
+
+
+def is_beside() -> pl.Expr:
+    """Whether the gap takes no time of its own: other pieces cover it, or leave it open."""
+    return pl.col("code") == OVERLAP
 
 
 @dataclass(frozen=True)

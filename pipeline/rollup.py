@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import polars as pl
 
 from pipeline.grid import portion
-from pipeline.pieces import is_covered
+from pipeline.pieces import is_beside, is_covered
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
 from pipeline.sums import quotient, total, total_or_null
 
@@ -144,7 +144,7 @@ def _gap_parts(gaps: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
             part_high=total_or_null("part_high"),
             known_gaps=pl.col("part").count(),
             # Covered gaps are in the intervals' coverage already.
-            gap_s=pl.col("overlap_us").filter(~is_covered()).sum() / 1e6,
+            gap_s=pl.col("overlap_us").filter(~is_covered() & ~is_beside()).sum() / 1e6,
         )
     )
 

@@ -101,10 +101,13 @@ def test_rows_have_as_many_cells_as_their_head(page: str) -> None:
 def test_schemas_are_schemas() -> None:
     files = sorted((DOCS / "schemas").glob("*.schema.json"))
     assert [file.name.split(".")[0] for file in files] == [
+        "balances",
         "consumption",
         "findings",
         "indicators",
         "intervals",
+        "losses",
+        "meter_periods",
     ]
     for file in files:
         schema = json.loads(file.read_text(encoding="utf-8"))
