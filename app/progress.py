@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 
 import polars as pl
@@ -27,6 +28,7 @@ _SCHEMA = {
     "lay_us": pl.Int64,
     "state": pl.String,
 }
+_columns = attrgetter(*_SCHEMA)
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Progress:
 
     def save(self, file: Path) -> None:
         """Write it whole or not at all; where the disk is full, not at all."""
-        rows = [asdict(point) for points in self.checkpoints.values() for point in points]
+        rows = [_columns(point) for points in self.checkpoints.values() for point in points]
         head = {
             "origin": self.origin,
             "versions": self.versions,
@@ -61,7 +63,7 @@ class Progress:
         }
         part = file.with_suffix(".part")
         with suppress(OSError, pl.exceptions.PolarsError):
-            pl.DataFrame(rows, schema=_SCHEMA).write_parquet(
+            pl.DataFrame(rows, schema=_SCHEMA, orient="row").write_parquet(
                 part, metadata={_KEY: json.dumps(head)}
             )
             part.replace(file)

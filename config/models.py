@@ -296,13 +296,41 @@ class ImportMapping(Model):
     missing: tuple[str, ...] = Field(
         ("", "?", "NA", "NaN", "nan", "null"), description="Texts that stand for no value."
     )
+    status_column: str | None = Field(
+        None, description="Column that says whether the values of its row are good."
+    )
+    status_columns: dict[Identifier, str] = Field(
+        default_factory=dict,
+        description="Wide layout: meter id to the column that says whether its value is good.",
+    )
+    good: tuple[str, ...] = Field(
+        ("good",),
+        min_length=1,
+        description="Texts of a status column that mean good, such as Good or 192; case does not "
+        "matter. A reading with any other, or none, is stored without value, as `flagged`.",
+    )
 
     @model_validator(mode="after")
     def _wide_or_long(self) -> ImportMapping:
         long = self.meter_column is not None and self.value_column is not None
         if bool(self.values) == long:
             raise ValueError("give either `values`, or both `meter_column` and `value_column`")
+        for meter_id in self.status_columns:
+            if meter_id not in self.values:
+                raise ValueError(
+                    f"`status_columns` names {meter_id!r}, which `values` does not; allowed: "
+                    + (", ".join(self.values) or "`status_column`, in the long layout")
+                )
+        if self.status_columns and self.status_column is not None:
+            raise ValueError("give either `status_column` or `status_columns`")
+        if "good" in self.model_fields_set and not self.statuses:
+            raise ValueError("`good` needs `status_column` or `status_columns`")
         return self
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """The columns that say whether values are good."""
+        return tuple(filter(None, (self.status_column, *self.status_columns.values())))
 
 
 class Intervals(Model):

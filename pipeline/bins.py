@@ -87,7 +87,8 @@ def bin_counters(
     series, said = series_of(rows, rules)
     said = since(said, resume or {})
     made = Binned([], BIN_SCHEMA.to_frame(), HOLE_SCHEMA.to_frame(), said, said, [], {}, [])
-    bins, holes, crossed = [made.bins], [], [GAP_SCHEMA.to_frame()]
+    bins: list[_Bins] = []
+    holes, crossed = [], [GAP_SCHEMA.to_frame()]
     events: list[dict[str, Any]] = []
     for whole in series:
         rule, point = whole.rule, (resume or {}).get(whole.rule.meter_id)
@@ -101,7 +102,8 @@ def bin_counters(
             made.registers.append(part.rule)
             believed = _believed(part.t, part.v, walked.walk)
             apart = _apart(part.rule, believed)
-            bins.append(_bins(number, believed, apart))
+            if len(believed.t):
+                bins.append(_bins(number, believed, apart))
             holes.extend(_holes(number, believed, apart))
             events.extend(_event(rule.meter_id, part.t, event) for event in walked.walk.events)
             ends.append(_ends(believed))
@@ -112,7 +114,7 @@ def bin_counters(
         else:
             if point is None:
                 crossed.append(crossings(rule, ends))
-    made.bins, made.crossings = pl.concat(bins), pl.concat(crossed)
+    made.bins, made.crossings = _frame(bins), pl.concat(crossed)
     made.holes = pl.DataFrame(holes, schema=HOLE_SCHEMA)
     made.events = pl.concat([said, pl.DataFrame(events, schema=EVENT_SCHEMA)])
     return made
@@ -146,6 +148,8 @@ def _believed(t: Ints, v: Floats, walked: Walk) -> _Believed:
 def _apart(rule: MeterRule, believed: _Believed) -> Ints:
     """Indices of readings whose step from the one before is a gap."""
     far = np.flatnonzero(np.diff(believed.t) > rule.max_gap_us) + 1
+    if not believed.codes:
+        return far
     return np.union1d(far, np.fromiter(believed.codes, np.int64, len(believed.codes)))
 
 
@@ -166,10 +170,24 @@ def _inside(first: Ints, readings: Ints) -> Iterator[tuple[int, int]]:
     return zip(readings[later].tolist(), at[later].tolist(), strict=True)
 
 
-def _bins(register: int, believed: _Believed, apart: Ints) -> pl.DataFrame:
+class _Bins(NamedTuple):
+    """The bins of one register, in the columns of `BIN_SCHEMA`; ``enter_code`` None where no step
+    has a code."""
+
+    register: Ints
+    bin: Ints
+    t0: Ints
+    t1: Ints
+    v0: Floats
+    v1: Floats
+    inner: Floats
+    hole_us: Ints
+    enter_add: Floats
+    enter_code: list[str | None] | None
+
+
+def _bins(register: int, believed: _Believed, apart: Ints) -> _Bins:
     t, v, add, codes = believed
-    if not len(t):
-        return BIN_SCHEMA.to_frame()
     first = _first_of_bins(t)
     last = np.append(first[1:], len(t)) - 1
     inner, hole = v[last] - v[first], np.zeros(len(first), np.int64)
@@ -179,23 +197,39 @@ def _bins(register: int, believed: _Believed, apart: Ints) -> pl.DataFrame:
     for i, at in _inside(first, apart):
         inner[at] -= v[i] - v[i - 1] + np.nan_to_num(add[i])
         hole[at] += t[i] - t[i - 1]
-    enter_code: list[str | None] | None = [codes.get(i) for i in first.tolist()] if codes else None
-    return pl.DataFrame(
-        {
-            "bin": t[first] // GRID_US,
-            "t0": t[first],
-            "t1": t[last],
-            "v0": v[first],
-            "v1": v[last],
-            "inner": inner,
-            "hole_us": hole,
-            "enter_add": pl.Series(add[first], nan_to_null=True),
-        }
-    ).select(
-        pl.lit(register, pl.Int32).alias("register"),
-        pl.all(),
-        pl.Series("enter_code", enter_code or [None] * len(first), dtype=pl.String),
+    return _Bins(
+        np.full(len(first), register),
+        t[first] // GRID_US,
+        t[first],
+        t[last],
+        v[first],
+        v[last],
+        inner,
+        hole,
+        add[first],
+        [codes.get(i) for i in first.tolist()] if codes else None,
     )
+
+
+def _frame(registers: Sequence[_Bins]) -> pl.DataFrame:
+    """The bins of all registers as one frame; a frame for each would take longer to make."""
+    if not registers:
+        return BIN_SCHEMA.to_frame()
+    *columns, codes = zip(*registers, strict=True)
+    if any(codes):
+        named = [code or [None] * len(one.bin) for one, code in zip(registers, codes, strict=True)]
+        enter_code = pl.Series([name for names in named for name in names], dtype=pl.String)
+    else:
+        enter_code = pl.repeat(
+            None, sum(len(one.bin) for one in registers), dtype=pl.String, eager=True
+        )
+    frame = pl.DataFrame(
+        {
+            name: pl.Series(np.concatenate(parts), nan_to_null=name == "enter_add")
+            for name, parts in zip(_Bins._fields, columns, strict=False)
+        }
+    )
+    return frame.with_columns(enter_code.alias("enter_code")).cast(BIN_SCHEMA)
 
 
 def _holes(register: int, believed: _Believed, apart: Ints) -> list[dict[str, Any]]:

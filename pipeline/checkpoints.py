@@ -23,7 +23,7 @@ NEVER_US = -EVER_US
 RECENT_DAYS = 8
 """Midnights kept before the last reading; before them one a month."""
 JITTER_RATIO = 0.05
-"""Spans of a meter that leave or overlap less than this of their length are jitter of its stamps."""
+"""Spans that leave or overlap less than this of their length are jitter of the meter's stamps."""
 _SPANS = 3  # spans before the first one that is laid: one is their end, two may join by jitter
 
 

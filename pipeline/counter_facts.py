@@ -135,7 +135,7 @@ class Facts:
             seen &= (which >= back) & (at_us[which] - at_us[at] <= self._view_us) & (rises[at] > 0)
             before = np.where(seen, rises[at], 0.0)
             together += before
-            largest = np.maximum(largest, before)
+            np.maximum(largest, before, out=largest)
         found: Ints = changes[which[rises[which] > together - largest]] + 1
         return found
 
@@ -154,10 +154,9 @@ class Facts:
         rises = np.where(seen & (step > 0), step, np.inf)
         ended = self.t[changes + 1]
         stills = np.where(seen[1:], ended[there[:-1]] - ended[there[1:]], np.inf)
-        shortest, least = (
-            np.where(np.isfinite(found), found, 0.0)
-            for found in (stills.min(axis=0), rises.min(axis=0))
-        )
+        shortest: Floats = stills.min(axis=0)
+        least: Floats = rises.min(axis=0)
+        shortest[shortest == np.inf], least[least == np.inf] = 0.0, 0.0
         few = ~seen.all(axis=0)
         fell = (seen & (step < 0))[:_FALLS_BEFORE].any(axis=0)
         long = still > np.maximum(self.limits.max_gap_us, FROZEN_STILLS * shortest)
@@ -170,8 +169,8 @@ class Facts:
 
     def _most_of(self, steps: Ints) -> Floats:
         assert self.rate is not None
-        most: Floats = self.rate * (self.t[steps + 1] - self.t[steps])
-        return most
+        apart_us = (self.t[steps + 1] - self.t[steps]).astype(np.float64)
+        return apart_us * self.rate
 
     # What a decision looks at
 

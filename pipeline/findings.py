@@ -94,8 +94,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "amount.overlap": (
         "warning",
-        "the span begins before the one before has ended: both were booked; look whether one came "
-        "twice",
+        "the span begins before the one before has ended: both were booked, low without what "
+        "overlaps; look whether one came twice",
     ),
 }
 

@@ -115,7 +115,9 @@ class Lake:
 
         def write(delta: DeltaTable) -> bool:
             scope = (
-                set(months) if months is not None else {*rows[MONTH], *months_of(delta, plant_id)}
+                set(months)
+                if months is not None
+                else {*rows[MONTH].unique(), *months_of(delta, plant_id)}
             )
             changed = [m for m in sorted(scope) if not self._same(table, delta, plant_id, rows, m)]
             if not changed:
@@ -308,8 +310,8 @@ def _has_seen(delta: DeltaTable, app: tuple[str, int]) -> bool:
 def _refuse_strangers(
     table: Table, rows: pl.DataFrame, plant_id: str, months: Collection[str] | None
 ) -> None:
-    strangers = set(rows["plant_id"]) - {plant_id}
-    beyond = set(rows[MONTH]) - set(months) if months is not None else set()
+    strangers = set(rows["plant_id"].unique()) - {plant_id}
+    beyond = set(rows[MONTH].unique()) - set(months) if months is not None else set()
     if strangers or beyond:
         raise FrameRefused(
             f"table {table.name}: rows of plants {sorted(strangers)} and months {sorted(beyond)}",

@@ -18,8 +18,11 @@ from config.site import Site
 from config.tables import READINGS
 
 MISSING = "missing"
+FLAGGED = "flagged"
+"""What the file itself says is not good, whatever its value."""
 _TIME, _REASON, _METER = "\0time", "\0reason", "\0meter"
 _CELL, _NUMBER, _NONE, _FIRST = "\0cell", "\0number", "\0none", "\0first"
+_FLAGGED = "\0flagged"
 
 
 def read_readings(
@@ -32,14 +35,15 @@ def read_readings(
 ) -> ReadFile:
     """Read ``file`` as ``mapping`` says, into the readings table's columns.
 
-    A cell that stands for no value is a row with status ``missing``. Refused is a line of a wrong
+    A cell that stands for no value is a row with status ``missing``; one whose status the mapping
+    does not call good is ``flagged``, and its value is not looked at. Refused is a line of a wrong
     number of columns or a wrong time, a cell that is no finite number, an unknown meter, and the
     second reading of a meter at one time. ``now``: the time of receipt, default the machine's.
 
     Raises InputError for a file that cannot be read or has not the mapping's columns, and for
     stamps that mark the start of a span where the ledger states no span.
     """
-    wanted = [*mapping.time.columns, *mapping.values.values()]
+    wanted = [*mapping.time.columns, *mapping.values.values(), *mapping.statuses]
     if mapping.meter_column is not None and mapping.value_column is not None:
         wanted += [mapping.meter_column, mapping.value_column]
     table = read_table(file, wanted, delimiter=mapping.delimiter, sheet=sheet)
@@ -76,7 +80,7 @@ def _without_flaws(table: Table, mapping: ImportMapping) -> tuple[pl.DataFrame, 
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows (LINE, TEXT, _METER, _TIME, _NUMBER: null is missing) and refused lines."""
+    """Rows (LINE, TEXT, _METER, _TIME, _NUMBER: null is missing, _FLAGGED) and refused lines."""
 
     rows: pl.DataFrame
     refused: pl.DataFrame
@@ -113,6 +117,7 @@ def _wide(rows: pl.DataFrame, mapping: ImportMapping, site: Site) -> Iterator[_P
             pl.lit(meter_id).alias(_METER),
             (pl.col(_TIME) + _span(mapping, meter)).alias(_TIME),
             pl.col(column).alias(_CELL),
+            _flagged(rows, mapping, mapping.status_columns.get(meter_id)),
         )
         yield _numbers(cells, mapping, f"column {column!r}: ")
 
@@ -126,6 +131,7 @@ def _long(rows: pl.DataFrame, mapping: ImportMapping, site: Site) -> Iterator[_P
         pl.col(mapping.meter_column).cast(pl.String()).str.strip_chars().alias(_METER),
         _TIME,
         pl.col(mapping.value_column).alias(_CELL),
+        _flagged(rows, mapping),
     )
     known = pl.col(_METER).is_in(list(site.plant.meters)).fill_null(False)
     unknown = named.filter(~known)
@@ -155,6 +161,20 @@ def _span(mapping: ImportMapping, meter: Meter) -> pl.Expr:
     return pl.lit(timedelta(minutes=meter.span_minutes), pl.Duration("us"))
 
 
+def _flagged(rows: pl.DataFrame, mapping: ImportMapping, own: str | None = None) -> pl.Expr:
+    """_FLAGGED: whether the file says that the value is not good. ``own``: the value's column."""
+    column = own or mapping.status_column
+    if column is None:
+        return pl.lit(False).alias(_FLAGGED)
+    cell = pl.col(column)
+    if rows.schema[column].is_float():  # a quality of 192 that a workbook or Parquet holds as 192.0
+        whole = cell.cast(pl.Int64, strict=False)
+        cell = pl.when(whole == cell).then(whole.cast(pl.String)).otherwise(cell.cast(pl.String))
+    text = cell.cast(pl.String).str.strip_chars().str.to_lowercase().fill_null("")
+    good = [word.strip().lower() for word in mapping.good]
+    return (~text.is_in(good)).alias(_FLAGGED)
+
+
 def _numbers(cells: pl.DataFrame, mapping: ImportMapping, place: str) -> _Part:
     """_CELL read as _NUMBER. ``place`` goes before the reason of what is refused."""
     typed = cells.schema[_CELL].is_numeric()
@@ -165,9 +185,8 @@ def _numbers(cells: pl.DataFrame, mapping: ImportMapping, place: str) -> _Part:
         text = pl.col(_CELL).cast(pl.String()).str.strip_chars()
         number = text.cast(pl.Float64(), strict=False)
         missing = text.is_null() | text.is_in([word.strip() for word in mapping.missing])
-    cells = cells.with_columns(
-        pl.when(~missing).then(number).alias(_NUMBER), missing.fill_null(True).alias(_NONE)
-    )
+    missing = pl.col(_FLAGGED) | missing.fill_null(True)
+    cells = cells.with_columns(pl.when(~missing).then(number).alias(_NUMBER), missing.alias(_NONE))
     right = pl.col(_NONE) | pl.col(_NUMBER).is_finite().fill_null(False)
     written = pl.col(_CELL).cast(pl.String())
     reason = (
@@ -176,7 +195,7 @@ def _numbers(cells: pl.DataFrame, mapping: ImportMapping, place: str) -> _Part:
         .otherwise(pl.format("{}{} is not finite", pl.lit(place), written))
     )
     return _Part(
-        cells.filter(right).select(LINE, TEXT, _METER, _TIME, _NUMBER),
+        cells.filter(right).select(LINE, TEXT, _METER, _TIME, _NUMBER, _FLAGGED),
         refused_frame(cells.filter(~right), reason),
     )
 
@@ -204,7 +223,11 @@ def _in_schema(rows: pl.DataFrame, site: Site, source: str, received: datetime) 
         quantity=pl.col(_METER).replace_strict(quantities, return_dtype=pl.String()),
         time_utc=pl.col(_TIME),
         value=pl.col(_NUMBER),
-        status=pl.when(good).then(pl.lit(GOOD)).otherwise(pl.lit(MISSING)),
+        status=pl.when(good)
+        .then(pl.lit(GOOD))
+        .when(_FLAGGED)
+        .then(pl.lit(FLAGGED))
+        .otherwise(pl.lit(MISSING)),
         source=pl.lit(source),
         received_utc=pl.lit(received),
         sequence=pl.lit(None),

@@ -243,3 +243,62 @@ def test_whatever_the_file_every_line_is_counted(lines: list[str], file: Path, s
     )
     filled = [line for line in mixed if line.strip()]
     assert cells + repeats == 2 * (len(filled) - len(whole))
+
+
+STATUSES = "time,meter,kWh,quality\n" + "".join(
+    f"2026-10-01T00:{n:02},a,{value},{status}\n"
+    for n, (value, status) in enumerate(
+        [("1", "Good"), ("0", "Bad"), ("2", " GOOD "), ("#N/A", "Bad"), ("", "Good"), ("3", "")]
+    )
+)
+
+
+def test_what_the_file_says_is_not_good_has_no_value(file: Path, site: Site) -> None:
+    file.write_text(STATUSES)
+    how = mapping(meter_column="meter", value_column="kWh", status_column="quality")
+    read = read_readings(file, how, site)
+    assert read.refused.is_empty()
+    assert read.rows["value"].to_list() == [1, None, 2, None, None, None]
+    statuses = read.rows["status"].to_list()
+    assert statuses == ["good", "flagged", "good", "flagged", "missing", "flagged"]
+
+
+def test_texts_that_mean_good_are_named(file: Path, site: Site) -> None:
+    file.write_text("time,a,b,qa,qb\n2026-10-01T00:00,1,2,192,0\n2026-10-01T00:15,3,4,216,192\n")
+    how = mapping(status_columns={"a": "qa", "b": "qb"}, good=["192", "216"])
+    read = read_readings(file, how, site)
+    assert (values(read, "a"), values(read, "b")) == ([1, 3], [None, 4])
+    row = read_readings(file, mapping(status_column="qa", good=["192"]), site)
+    assert (values(row, "a"), values(row, "b")) == ([1, None], [2, None])
+    half = read_readings(file, mapping(status_columns={"b": "qb"}, good=["192"]), site)
+    assert (values(half, "a"), values(half, "b")) == ([1, 3], [None, 4])
+
+
+def test_numbers_that_mean_good(tmp_path: Path, site: Site) -> None:
+    file = tmp_path / "export.parquet"
+    times = ["2026-10-01T00:00", "2026-10-01T00:15"]
+    frame = pl.DataFrame({"time": times, "a": [1.0, 2.0], "q": [192.0, None]})
+    how = mapping(values={"a": "a"}, status_column="q", good=["192"])
+    for whole in (pl.Float64, pl.Int32):
+        frame.with_columns(pl.col("q").cast(whole)).write_parquet(file)
+        assert values(read_readings(file, how, site), "a") == [1, None]
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({"good": ["ok"]}, "`good` needs"),
+        ({"status_columns": {"c": "qc"}}, "allowed: a, b"),
+        ({"status_columns": {"a": "qa"}, "status_column": "q"}, "either"),
+        ({"status_column": "q", "good": []}, "at least 1"),
+    ],
+)
+def test_status_keys_that_do_not_fit(keys: dict[str, object], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        mapping(**keys)
+
+
+def test_a_status_column_that_the_file_lacks(file: Path, site: Site) -> None:
+    file.write_text("time,a,b\n2026-10-01T00:00,1,2\n")
+    with pytest.raises(InputError, match="no column 'q'"):
+        read_readings(file, mapping(status_column="q"), site)

@@ -192,6 +192,82 @@ CASES = [
     Case("first reading 0, and no rated power", [0, *rising(50_000, 90)],
          codes={1: "counter.jump"}, events=["counter.jump"], limits=UNKNOWN),
     Case("a new counter begins with 0", rising(0, 20), limits=UNKNOWN),
+    Case(
+        "high readings that climb by more than the register in all",
+        [*rising(100, 9), *rising(5000, 20), *rising(110, 9)],
+        codes={9: "counter.jump", 29: "counter.reset"}, events=["counter.jump", "counter.reset"],
+    ),
+    Case(
+        "the same without a rated power",
+        [*rising(100, 9), *rising(5000, 20), *rising(110, 9)],
+        codes={9: "counter.jump", 29: "counter.reset"}, events=["counter.jump", "counter.reset"],
+        limits=UNKNOWN,
+    ),
+    Case(
+        "a first 0, and a rollover soon after",
+        [0, *rising(960, 40), *rising(0, 20)], add={41: 1000.0}, codes={1: "counter.jump"},
+        events=["counter.jump", "counter.rollover"], limits=MODULUS,
+    ),
+    Case(
+        "a first 0, and a dip longer after than it lasts",
+        [0, *rising(5000, 12), *[0.0] * 5, *rising(5012, 9)], range(13, 18),
+        codes={1: "counter.jump"}, events=["counter.jump", "counter.dip"],
+    ),
+    Case(
+        "low readings that climb by more than the register in all",
+        [*rising(1000, 30), *rising(0, 20), *rising(1032, 30)], range(30, 50),
+        codes={50: "counter.fall_ambiguous"}, events=["counter.fall_ambiguous"],
+    ),
+    Case(
+        "low readings that climb as no register does",
+        [*rising(1000, 30), 0, 500, *rising(1032, 30)], [30, 31], events=["counter.dip"],
+    ),
+    Case(
+        "stood still for one reading, then more than rated power",
+        [*rising(100, 20, 1.5), 128.5, *rising(131.5, 20, 1.5)], [20],
+        codes={21: "counter.sparse"}, events=["counter.stepped"],
+    ),
+    Case(
+        "stood still, also unwatched, for twice as long as it often does",
+        [*np.repeat(rising(0, 11, 9.0), 7), 90, *np.repeat(rising(108, 4, 9.0), 7)], range(71, 78),
+        codes={78: "counter.gap"}, events=["counter.stepped"],
+        minutes=[*range(77), *range(84, 113)], limits={"rate_per_us": 1.3 / MINUTE_US},
+    ),
+    Case(
+        "a coarse register that passes two of its steps at once",
+        [*np.cumsum([1.5, 0, 1.5, 1.5, 0, 1.5, 0, 1.5, 1.5, 0, 3, 0, 1.5, 0])],
+    ),
+    Case(
+        "a start after standing by, without a rated power",
+        [*rising(100, 40, 0.01), *rising(120, 9, 20.0)], limits=UNKNOWN,
+    ),
+    Case(
+        "one short run among standing by, without a rated power",
+        [*rising(100, 250, 0.01), *rising(104, 250, 0.01)], limits=UNKNOWN,
+    ),
+    Case(
+        "an outage that a lot passed in, without a rated power",
+        [*rising(100, 20), *rising(9000, 20)], limits=UNKNOWN,
+        minutes=[*range(20), *range(300, 320)],
+    ),
+    Case(
+        "stood still, then caught up, without a rated power",
+        [*rising(100, 20), *[119.0] * 60, *rising(3119, 20)], limits=UNKNOWN,
+    ),
+    Case(
+        "two jumps soon after one another, without a rated power",
+        [*rising(100, 9), *rising(50_000, 5), *rising(60_000, 20)],
+        codes={9: "counter.jump", 14: "counter.jump"}, events=["counter.jump"] * 2, limits=UNKNOWN,
+    ),
+    Case(
+        "a spike of several readings without a rated power",
+        [*rising(100, 9), *[5108.0] * 5, *rising(114, 9)], range(9, 14),
+        events=["counter.spike"], limits=UNKNOWN,
+    ),
+    Case(
+        "risen much just now, without a rated power",
+        [*rising(100, 9), 5000, 5001], [9, 10], events=["counter.rise_unsettled"], limits=UNKNOWN,
+    ),
     Case("first reading huge", [9e9, *rising(500, 20)], codes={1: "counter.reset"},
          events=["counter.reset"]),
 ]  # fmt: skip
