@@ -8,6 +8,7 @@ import polars as pl
 
 from config.site import Site
 from config.tables import READINGS, STATEMENTS
+from pipeline.entries import entries_in_force
 from pipeline.periods import PERIOD_SCHEMA, By, periods
 from pipeline.rules import GRID_US
 from storage.lake import Lake
@@ -71,10 +72,9 @@ def span_of(readings: pl.LazyFrame) -> Span | None:
 
 
 def stated_span(site: Site, lake: Lake) -> Span | None:
-    """The time that statements cover; None without any."""
-    typed = lake.scan(STATEMENTS, site.id).select(
-        first=pl.col("start_utc").min(), last=pl.col("end_utc").max()
-    )
+    """The time that statements in force cover; None without any."""
+    entered = entries_in_force(lake.scan(STATEMENTS, site.id), "meter_id", "consumed")
+    typed = entered.select(first=pl.col("start_utc").min(), last=pl.col("end_utc").max())
     return _gridded(*typed.collect().row(0))
 
 

@@ -1,4 +1,4 @@
-"""Commands for what people enter: `kgce enter production`, `kgce enter statement`."""
+"""Commands for what people enter: `kgce enter production`, `statement`, `withdraw`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import typer
 from app.command import DEFAULT_PLANT, PlantOption, app, say, site_of
 
 if TYPE_CHECKING:
-    from app.imports import Imported
+    from app.imports import Entered, Imported
+    from config.site import Site
 
 SHOWN = 10
 """Corrections and notes that the screen has room for; with more, the number of the rest."""
@@ -22,6 +23,12 @@ enter_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(enter_app, name="enter")
+withdraw_app = typer.Typer(
+    help="Take back what was entered, such as for the wrong dates; its rows stay.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+enter_app.add_typer(withdraw_app, name="withdraw")
 
 StartOption = Annotated[str | None, typer.Option(help="Start: a date, or a time of the plant.")]
 EndOption = Annotated[str | None, typer.Option(help="End; a date means the end of that day.")]
@@ -102,6 +109,45 @@ def statement(
     _enter(plant, "statements", cells, reason, by_whom, refresh_figures)
 
 
+WhyOption = Annotated[str, typer.Option("--reason", help="Why it is withdrawn.")]
+
+
+@withdraw_app.command("production")
+def withdraw_production(
+    product: Annotated[str, typer.Argument(help="Product, by its id.")],
+    reason: WhyOption,
+    plant: PlantOption = DEFAULT_PLANT,
+    date: DateOption = None,
+    shift: ShiftOption = None,
+    month: MonthOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    by_whom: WhoOption = None,
+    refresh_figures: RefreshOption = True,
+) -> None:
+    """Take back the production of just this day, shift, month, or --start to --end."""
+    times = _times(date, shift, month, start, end)
+    _withdraw(plant, "production", product, times, reason, by_whom, refresh_figures)
+
+
+@withdraw_app.command("statement")
+def withdraw_statement(
+    meter: Annotated[str, typer.Argument(help="Meter that the statement is of.")],
+    reason: WhyOption,
+    plant: PlantOption = DEFAULT_PLANT,
+    date: DateOption = None,
+    shift: ShiftOption = None,
+    month: MonthOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    by_whom: WhoOption = None,
+    refresh_figures: RefreshOption = True,
+) -> None:
+    """Take back the statement of just this day, shift, month, or --start to --end."""
+    times = _times(date, shift, month, start, end)
+    _withdraw(plant, "statements", meter, times, reason, by_whom, refresh_figures)
+
+
 def _times(
     date: str | None, shift: str | None, month: str | None, start: str | None, end: str | None
 ) -> dict[str, str | None]:
@@ -116,12 +162,34 @@ def _enter(
     by_whom: str | None,
     refresh_figures: bool,
 ) -> None:
-    from app import jobs
     from app.imports import enter
     from app.options import Kind
 
     site = site_of(plant)
     entered = enter(site, Kind(kind), cells, reason=reason, entered_by=by_whom)
+    _tell(site, entered, refresh_figures)
+
+
+def _withdraw(
+    plant: Path,
+    kind: str,
+    subject: str,
+    times: dict[str, str | None],
+    reason: str,
+    by_whom: str | None,
+    refresh_figures: bool,
+) -> None:
+    from app.options import Kind
+    from app.withdrawals import withdraw
+
+    site = site_of(plant)
+    done = withdraw(site, Kind(kind), subject, times, reason=reason, entered_by=by_whom)
+    _tell(site, done, refresh_figures)
+
+
+def _tell(site: Site, entered: Entered, refresh_figures: bool) -> None:
+    from app import jobs
+
     for line in entered.lines:
         say(line)
     if refresh_figures and entered.stored:

@@ -1,7 +1,8 @@
 """Entries against what was entered before: new, known, a correction, or refused.
 
 Entries are rows of ``outputs`` and ``statements``. An entry of the very span of an earlier one
-corrects it: the earlier row stays in the lake, and the one entered last counts.
+corrects it: the earlier row stays in the lake, and the one entered last counts. A span whose last
+row is a withdrawal is as if nothing had been entered for it, but that only a reason brings it back.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def judge(site: Site, lake: Lake, table: Table, read: ReadFile, rules: Rules) ->
             troubles.append((line, broken, text))
             continue
         if before and not (stated or rules.or_else):
-            troubles.append((line, f"{_said(site, before[-1])}; state why it is corrected", text))
+            troubles.append((line, f"{said(site, before[-1])}; state why it is corrected", text))
             continue
         if before:
             row["reason"] = stated or rules.or_else
@@ -108,6 +109,15 @@ def judge(site: Site, lake: Lake, table: Table, read: ReadFile, rules: Rules) ->
 
 def entry_text(site: Site, table: Table, row: Row) -> list[str]:
     """What was stored, and the periods whose figures it changes."""
+    return [
+        f"stored: {entry_what(site, table, row)}, by {row['entered_by']}"
+        + (f", because: {row['reason']}" if row["reason"] else ""),
+        f"spread evenly over its time; it enters the figures of {entry_periods(site, row)}",
+    ]
+
+
+def entry_what(site: Site, table: Table, row: Row) -> str:
+    """Subject, span and amounts of an entry."""
     what = ", ".join(
         f"{name} {_shown(row[name])}" for name in AMOUNTS[table] if row[name] is not None
     )
@@ -115,7 +125,12 @@ def entry_text(site: Site, table: Table, row: Row) -> list[str]:
         what += f", consumed {_shown(row['consumed'])}"
     labels = [f"{name} {row[name]}" for name in LABELS[table] if row[name] is not None]
     span = span_text(site, row["start_utc"], row["end_utc"])
-    subject = row[table.key[1]]
+    said_of = f" ({', '.join(labels)})" if labels else ""
+    return f"{row[table.key[1]]} {span}: {what} [{row['unit']}]{said_of}"
+
+
+def entry_periods(site: Site, row: Row) -> str:
+    """The days, months and years that an entry's span touches."""
     info = site.plant.plant
     touched = []
     for by in ("day", "month", "year"):
@@ -123,13 +138,7 @@ def entry_text(site: Site, table: Table, row: Row) -> list[str]:
         labelled = found["period"].to_list()
         last = f" to {labelled[-1]}" if len(labelled) > 1 else ""
         touched.append(f"{by} {labelled[0]}{last}")
-    return [
-        f"stored: {subject} {span}: {what} [{row['unit']}]"
-        + (f" ({', '.join(labels)})" if labels else "")
-        + f", by {row['entered_by']}"
-        + (f", because: {row['reason']}" if row["reason"] else ""),
-        f"spread evenly over its time; it enters the figures of {', '.join(touched)}",
-    ]
+    return ", ".join(touched)
 
 
 def span_text(site: Site, start: datetime, end: datetime) -> str:
@@ -164,6 +173,8 @@ def _is_known(table: Table, row: Row, before: Sequence[Row], rules: Rules) -> bo
 
 
 def _same(table: Table, one: Row, other: Row) -> bool:
+    if other["withdrawn"]:
+        return False
     return all(one[name] == other[name] for name in LABELS[table]) and all(
         _close(one[name], other[name], SAME_RATIO) for name in AMOUNTS[table]
     )
@@ -182,16 +193,18 @@ def _change(site: Site, table: Table, old: Row, new: Row) -> str:
         if old[name] != new[name]
     ]
     where = f"{new[table.key[1]]} {span_text(site, new['start_utc'], new['end_utc'])}"
-    return f"{where}: {', '.join(parts)} [{new['unit']}]; {_said(site, old)}"
+    return f"{where}: {', '.join(parts) or 'entered again'} [{new['unit']}]; {said(site, old)}"
 
 
 def _shown(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value or "none")
 
 
-def _said(site: Site, old: Row) -> str:
+def said(site: Site, old: Row) -> str:
+    """Who entered, or withdrew, an earlier row, and when."""
     at = old["entered_utc"].astimezone(site.plant.plant.zone)
-    return f"entered before by {old['entered_by']} on {at:%Y-%m-%d %H:%M} ({old['source']})"
+    done = "withdrawn" if old["withdrawn"] else "entered"
+    return f"{done} before by {old['entered_by']} on {at:%Y-%m-%d %H:%M} ({old['source']})"
 
 
 class _Stocks:
@@ -203,7 +216,8 @@ class _Stocks:
         self._by_start: dict[Key, Row] = {}
         self._by_end: dict[Key, Row] = {}
         for rows in history.values():
-            self.take(rows[-1])
+            if not rows[-1]["withdrawn"]:
+                self.take(rows[-1])
         self._coming = {(row["meter_id"], row["start_utc"]) for row in coming}
 
     def take(self, row: Row) -> None:
@@ -247,9 +261,14 @@ def _metered(site: Site, entries: pl.DataFrame) -> pl.DataFrame:
 
 
 def _overlapping(table: Table, there: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
-    """Entries that overlap another span in the lake; the very same span corrects it."""
+    """Entries that overlap another span in the lake; the very same span corrects it.
+
+    ``there``: in the order in which they were entered. What was withdrawn is in nobody's way.
+    """
     subject = table.key[1]
-    known = there.select(subject, "start_utc", "end_utc", "source").unique(table.key[1:])
+    last = there.unique(table.key, keep="last", maintain_order=True)
+    known = last.filter(pl.col("withdrawn").is_null())
+    known = known.select(subject, "start_utc", "end_utc", "source")
     start, end = pl.col("start_utc"), pl.col("end_utc")
     other_start, other_end = pl.col("start_utc_there"), pl.col("end_utc_there")
     clash = (

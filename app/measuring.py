@@ -21,8 +21,9 @@ from pipeline.virtual import VirtualRule, dependents
 from pipeline.virtual_intervals import virtual_intervals
 from storage.lake import Lake
 
-NEAR = timedelta(days=4)
-"""Meters whose context reaches back further than the others' by this are read apart."""
+HOUR_US = 3_600_000_000
+MOST_PARTS = 6
+"""Of the times before which only some meters are to be read again, so many are told apart."""
 CHUNK_ROWS = 20_000_000
 """Readings measured at a time, about 1.5 GB; a longer history is measured in parts."""
 CHANGE_SCHEMA = pl.Schema({"meter_id": pl.String(), "t0": pl.Int64(), "t1": pl.Int64()})
@@ -153,18 +154,32 @@ def _readings(
     until: datetime | None,
 ) -> pl.LazyFrame:
     """The readings that the meters need: all, or those from their checkpoint's context on."""
-    newest = max((point.from_us for point in resume.values()), default=0)
-    far = {m: p.from_us for m, p in resume.items() if _time(p.from_us) < _time(newest) - NEAR}
-    near = {m: p.from_us for m, p in resume.items() if m not in far}
-    groups: list[tuple[list[str], datetime | None]] = [(list(whole), None)]
-    groups += [(list(group), _time(min(group.values()))) for group in (far, near) if group]
+    parts = [(list(whole), None, until)] if whole or not resume else []
+    starts = _starts_of_parts(resume)
+    for start, end in zip(starts, [*starts[1:], until], strict=True):
+        meters = [
+            meter_id
+            for meter_id, point in resume.items()
+            if end is None or _time(point.from_us) < end
+        ]
+        parts.append((meters, start, end))
     return pl.concat(
-        lake.scan(READINGS, site.id, from_utc=start, to_utc=until).filter(
-            pl.col("meter_id").is_in(meters)
-        )
-        for meters, start in groups
-        if meters or len(groups) == 1
+        _only(lake.scan(READINGS, site.id, from_utc=start, to_utc=end), meters, site)
+        for meters, start, end in parts
     )
+
+
+def _only(readings: pl.LazyFrame, meters: Collection[str], site: Site) -> pl.LazyFrame:
+    if len(meters) == len(site.plant.meters):
+        return readings
+    return readings.filter(pl.col("meter_id").is_in(list(meters)))
+
+
+def _starts_of_parts(resume: Mapping[str, Checkpoint]) -> list[datetime]:
+    """Times from which on more meters are to be read, rising; few, for each is a scan."""
+    hours = sorted({point.from_us // HOUR_US for point in resume.values()})
+    few = [*hours[:1], *hours[1:][-MOST_PARTS:]]
+    return [_time(hour * HOUR_US) for hour in few]
 
 
 def _carry(progress: Progress, measured: Sequence[Measured], rules: Sequence[MeterRule]) -> None:

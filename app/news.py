@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from app.calendar import Span, data_span, span_of, stated_span
+from app.calendar import Span, data_span, span_of
 from app.measuring import Touched
 from app.progress import Progress
 from config.book_tables import CORRECTIONS
@@ -57,9 +57,10 @@ def news_of(site: Site, lake: Lake, progress: Progress) -> News | None:
         rows[table], versions[table.name] = new.rows, new.version
     if versions == progress.versions:
         return News(Touched({}), (), None, versions, nothing=True)
+    stated = not rows[STATEMENTS].head(1).collect().is_empty()
+    if stated and lake.scan(READINGS, site.id).head(1).collect().is_empty():
+        return None  # the time that has data is what statements cover, and may become less
     span = span_of(rows[READINGS])
-    if span is None and progress.span is None:
-        span = stated_span(site, lake)
     entered = rows[OUTPUTS].select("start_utc", "end_utc").unique().collect()
     counts = [frame.select(pl.len()).collect().item() for frame in rows.values()]
     return News(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
 import polars as pl
 
 from app.calendar import Span, calendar, reach
@@ -75,13 +76,7 @@ def targets(
         before = calendar(site, old_span, grain)
         moved = now.join(before, on=now.columns, how="anti")
         gone = before.join(now, on=KEYS, how="anti")
-        start, end = pl.col("start_utc").to_physical(), pl.col("end_utc").to_physical()
-        met = changes.lazy().join_where(
-            now.lazy().with_columns(s=start, e=end),
-            pl.col("t0") < pl.col("e"),
-            pl.col("t1") > pl.col("s"),
-        )
-        hit = met.select("meter_id", "start_utc").unique().collect()
+        hit = _met(changes, now)
         touched = pl.any_horizontal(
             pl.lit(False),
             *((pl.col("start_utc") < b) & (pl.col("end_utc") > a) for a, b in entered),
@@ -120,6 +115,23 @@ def days_inside(site: Site, span: Span | None, longer: pl.DataFrame) -> pl.DataF
             ),
         )
     )
+
+
+def _met(changes: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
+    """meter_id and start_utc of the periods (rising, none inside another) that changes meet."""
+    starts = periods["start_utc"].to_physical().to_numpy()
+    ends = periods["end_utc"].to_physical().to_numpy()
+    first = np.searchsorted(ends, changes["t0"].to_numpy(), side="right")
+    after = np.searchsorted(starts, changes["t1"].to_numpy(), side="left")
+    runs = pl.DataFrame({"meter_id": changes["meter_id"], "first": first, "after": after})
+    hits = (
+        runs.filter(pl.col("first") < pl.col("after"))
+        .unique()
+        .select("meter_id", at=pl.int_ranges("first", "after"))
+        .explode("at")
+        .unique()
+    )
+    return hits.select("meter_id", start_utc=periods["start_utc"].gather(hits["at"]))
 
 
 def sum_meters(

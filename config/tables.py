@@ -136,6 +136,9 @@ OUTPUTS = Table(
         text("shift", "shift that it was made in", "班次", nullable=True),
         text("batch", "batch that it is", "批次", nullable=True),
         text("reason", "why it corrects an earlier entry", "更正原因", nullable=True),
+        text(
+            "withdrawn", "yes: what was entered for the span is taken back", "撤销", nullable=True
+        ),
     ),
 )
 
@@ -156,6 +159,9 @@ STATEMENTS = Table(
         number("consumed", "unit", "opening + purchased - closing - sold", "消费量"),
         *ENTRY,
         text("reason", "why it corrects, or its stock differs", "更正原因", nullable=True),
+        text(
+            "withdrawn", "yes: what was entered for the span is taken back", "撤销", nullable=True
+        ),
     ),
 )
 

@@ -19,6 +19,7 @@ from pipeline.amounts import amount_pieces, span_pieces
 from pipeline.bins import bin_counters
 from pipeline.checkpoints import Checkpoint, Start, sample_checkpoints, since
 from pipeline.corrections import Corrections, corrected, in_force, settled
+from pipeline.entries import entries_in_force
 from pipeline.findings import EVENT_SCHEMA, findings_of
 from pipeline.gauges import Sampled, gauge_pieces
 from pipeline.grid import lay
@@ -94,6 +95,8 @@ def measure(
     """
     resume, known = resume or {}, known or Known()
     typed = in_force(corrections if corrections is not None else _none())
+    if resume.keys() >= {rule.meter_id for rule in rules}:
+        readings = _read_once(readings)
     rows = _from_checkpoints(corrected(good_rows(readings, rules), typed), resume)
     made = _Made()
     _counters(rows, rules, window_us, resume, made)
@@ -107,6 +110,12 @@ def measure(
 
 def _none() -> pl.LazyFrame:
     return CORRECTIONS.polars_schema().to_frame().lazy()
+
+
+def _read_once(readings: pl.LazyFrame) -> pl.LazyFrame:
+    """The few days that meters go on from, held in memory: several passes go over them."""
+    names = ("meter_id", "quantity", "time_utc", "value", "status", "received_utc")
+    return readings.select(names).collect(engine="streaming").lazy()
 
 
 def _from_checkpoints(rows: pl.LazyFrame, resume: Mapping[str, Checkpoint]) -> pl.LazyFrame:
@@ -215,8 +224,7 @@ def _statement_pieces(
 ) -> tuple[Pieces, pl.DataFrame]:
     """Statements spread evenly over their own time; the last one entered for a time counts."""
     spans = (
-        statements.sort("entered_utc", "consumed")
-        .unique(("meter_id", "start_utc", "end_utc"), keep="last", maintain_order=True)
+        entries_in_force(statements, "meter_id", "consumed")
         .join(rule_frame(rules), on="meter_id")
         .select(
             "meter_id",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
+from pipeline.entries import entries_in_force
 from pipeline.grid import portion
 from pipeline.pieces import is_beside, is_covered
 from pipeline.rules import GRID_US, US_PER_H, MeterRule
@@ -185,8 +186,8 @@ def product_output(
     """Output of every product and period, metered and typed together.
 
     ``product_of``: meter_id, product_id. ``typed``: rows of ``outputs``, each spread evenly over
-    its own span; the last one entered for a span counts. Columns: product_id, the period's, unit,
-    quantity, low, high, coverage_ratio.
+    its own span; the last one entered for a span counts, unless it is withdrawn. Columns:
+    product_id, the period's, unit, quantity, low, high, coverage_ratio.
     """
     metered = (
         product_of.lazy()
@@ -220,8 +221,7 @@ def _typed_output(typed: pl.LazyFrame, periods: pl.DataFrame) -> pl.LazyFrame:
     overlap = pl.min_horizontal(t1, end) - pl.max_horizontal(t0, start)
     inside = overlap == t1 - t0
     return (
-        typed.sort("entered_utc", "qualified_quantity")
-        .unique(("product_id", "start_utc", "end_utc"), keep="last", maintain_order=True)
+        entries_in_force(typed, "product_id", "qualified_quantity")
         .join_where(
             periods.lazy().rename({"start_utc": "period_start_utc", "end_utc": "period_end_utc"}),
             pl.col("start_utc") < pl.col("period_end_utc"),

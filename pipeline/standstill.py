@@ -25,6 +25,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
 }
 CODE = "meter.stands_still"
 LEAST_DAYS = 3  # on which the meter ran, of the month, to know what is usual
+MOSTLY = 2  # days on which it ran, for each on which it stood at another time
 
 
 def standstills(by_meter: pl.DataFrame, site: Site) -> pl.DataFrame:
@@ -34,8 +35,8 @@ def standstills(by_meter: pl.DataFrame, site: Site) -> pl.DataFrame:
     of their statistical months: a meter is judged by the other days of the month. Only days count
     that are covered as the configuration demands, and on which some of a product was made for
     certain: one whose boundary holds the meter's node. Of these the meter must have run on at least
-    `LEAST_DAYS`, and on more than it stood besides the days in a row that it is accused of: a
-    standby line stands on most of them, and a dead meter in one go.
+    `LEAST_DAYS`, and on `MOSTLY` times those on which it stood besides the days in a row that it is
+    accused of: a standby line stands now and then, and a dead meter in one go.
 
     Two cases, of the ten days of a month with production. 900 kWh on the first three, 0 on the
     other seven: seven findings. 0 on nine and 900 on the fifth, or on every other day: none.
@@ -97,12 +98,13 @@ def _served(plant: Plant) -> Iterator[tuple[str, str]]:
     for meter_id, meter in plant.meters.items():
         if meter.energy is None or meter.role != "input" or meter.connection is None:
             continue
-        path, node_id = set(), meter.node
-        while node_id is not None and node_id not in path:
-            path.add(node_id)
+        path: list[str] = []
+        node_id: str | None = meter.node
+        while node_id is not None:
+            path.append(node_id)
             node_id = plant.nodes[node_id].parent
         for product_id, product in plant.products.items():
-            if not path.isdisjoint(product.boundary):
+            if not set(path).isdisjoint(product.boundary):
                 yield meter_id, product_id
 
 
@@ -114,14 +116,14 @@ def _accused(judged: pl.DataFrame) -> pl.DataFrame:
         judged.with_columns(
             in_a_row=pl.col("stands").rle_id().over(month),
             running=runs.sum().over(month),
-            standing=pl.col("stands").sum().over(month),
+            standing=pl.col("stands").cast(pl.Int64).sum().over(month),
             usual=pl.col("amount").filter(runs).median().over(month),
         )
-        .with_columns(at_once=pl.len().over(*month, "in_a_row"))
+        .with_columns(at_once=pl.len().cast(pl.Int64).over(*month, "in_a_row"))
         .filter(
             "stands",
             pl.col("running") >= LEAST_DAYS,
-            pl.col("running") > pl.col("standing") - pl.col("at_once").cast(pl.Int64),
+            pl.col("running") >= MOSTLY * (pl.col("standing") - pl.col("at_once")),
         )
     )
 

@@ -23,7 +23,7 @@ BATCH_TOPIC = "works/batches"
 BATCH_MINUTES = 15.0
 
 NODES: dict[str, Node] = {
-    "works": Node(name="全厂 Works", level="plant"),
+    "works": Node(name="全厂 Works", level="plant", losses_ratio=0.02),
     "raw_prep": Node(name="生料制备 Raw meal", level="process", parent="works"),
     "clinker_line": Node(name="熟料烧成 Clinker line", level="process", parent="works"),
     "kiln": Node(name="回转窑 Kiln", level="equipment", parent="clinker_line"),

@@ -109,7 +109,8 @@ def _node_lines() -> list[str]:
     lines = []
     for node_id, node in layout.NODES.items():
         parent = f", parent: {node.parent}" if node.parent else ""
-        lines.append(f'  {node_id}: {{name: "{node.name}", level: {node.level}{parent}}}')
+        losses = f", losses_ratio: {node.losses_ratio}" if node.losses_ratio else ""
+        lines.append(f'  {node_id}: {{name: "{node.name}", level: {node.level}{parent}{losses}}}')
     return lines
 
 

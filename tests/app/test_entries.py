@@ -14,10 +14,20 @@ from app import jobs
 from app.imports import Imported, enter, import_file
 from app.options import Kind
 from app.sites import load_site
+from config.book_tables import METER_PERIODS
 from config.errors import InputError
-from config.tables import OUTPUTS, STATEMENTS, Table
+from config.tables import (
+    CONSUMPTION,
+    FINDINGS,
+    GAPS,
+    INDICATORS,
+    INTERVALS,
+    OUTPUTS,
+    STATEMENTS,
+    Table,
+)
 from tests.app.commands import inside
-from tests.app.works import write_text, write_works
+from tests.app.works import counts, write_readings, write_text, write_works
 
 NOW = datetime(2025, 12, 1, tzinfo=UTC)
 SHIFTS = {"day": {"start": "08:00", "end": "20:00"}, "night": {"start": "20:00", "end": "08:00"}}
@@ -238,3 +248,141 @@ def test_a_lake_made_before_the_columns_is_read_and_goes_on(plant: Path) -> None
     again = take(other, Kind.production, f"{PRODUCTION}clinker,2025-09,4000\n")
     assert len(again.corrected) == 1
     assert stored(other)["reason"].to_list() == [None, "file.csv says otherwise"]
+
+
+def figures(plant: Path) -> dict[str, pl.DataFrame]:
+    """Every table of figures, but for what they say of how they were made."""
+    site = load_site(plant)
+    lake = jobs.open_lake(site)
+    tables = (INTERVALS, GAPS, METER_PERIODS, CONSUMPTION, INDICATORS, FINDINGS)
+    made = {table.name: lake.scan(table, site.id).collect().sort(table.key) for table in tables}
+    return {name: frame.drop("provenance", strict=False) for name, frame in made.items()}
+
+
+def assert_same_figures(plant: Path, other: Path) -> None:
+    there = figures(other)
+    for name, frame in figures(plant).items():
+        assert frame.equals(there[name]), name
+
+
+def command(plant: Path, *arguments: str) -> str:
+    ended = inside("enter", *arguments, "-p", plant)
+    assert ended.code == 0, ended.err
+    return ended.err
+
+
+WRONG = {
+    "production": (("clinker", "--date", "2025-09-02"), ("--quantity", "500")),
+    "statement": (
+        ("c-kiln", "--start", "2025-09-01", "--end", "2025-09-02"),
+        ("--opening", "100", "--purchased", "50", "--closing", "90"),
+    ),
+}
+RIGHT = {
+    "production": (("clinker", "--start", "2025-09-02", "--end", "2025-09-03"), ("--quantity=9",)),
+    "statement": (
+        ("c-kiln", "--date", "2025-09-02"),
+        ("--opening", "80", "--purchased", "5", "--closing", "60"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["production", "statement"])
+@pytest.mark.parametrize("read", [True, False], ids=["with readings", "statements alone"])
+def test_after_a_withdrawal_it_is_as_if_never_entered(
+    tmp_path: Path, kind: str, read: bool
+) -> None:
+    plants = [write_works(tmp_path / name, shifts=SHIFTS) for name in ("plant", "never")]
+    for plant in plants:
+        if read:
+            write_readings(plant.parent / "scada.csv", counts(0, 3 * 96))
+            assert inside("import", "readings", plant.parent / "scada.csv", "-p", plant).code == 0
+        else:
+            stated = ("--opening", "9", "--purchased", "5", "--closing", "6")
+            command(plant, "statement", "c-kiln", "--date", "2025-08-30", *stated)
+    plant, never = plants
+    before = figures(plant)
+    span, amounts = WRONG[kind]
+    assert "changed: " in command(plant, kind, *span, *amounts)
+    if read:
+        name = "consumption" if kind == "statement" else "indicators"
+        assert not figures(plant)[name].equals(before[name])
+    told = command(plant, "withdraw", kind, *span, "--reason", "wrong dates")
+    assert told.startswith(f"withdrawn: {span[0]} 2025-09-0")
+    assert_same_figures(plant, never)
+    for one in plants:
+        span, amounts = RIGHT[kind]
+        command(one, kind, *span, *amounts)
+    assert_same_figures(plant, never)
+    site = load_site(plant)
+    jobs.refresh(site, jobs.open_lake(site), force=True)
+    assert_same_figures(plant, never)
+
+
+def test_a_withdrawal_is_a_row_and_the_old_one_stays(plant: Path) -> None:
+    entered(plant, "production", "clinker", "--month", "2025-09", "--quantity", "5000")
+    withdraw = ("withdraw", "production", "clinker", "--month", "2025-09", "--reason", "typo")
+    told = entered(plant, *withdraw, "--by-whom", "li").err
+    assert told.startswith(
+        "withdrawn: clinker 2025-09-01 to 2025-09-30: qualified_quantity 5000 [t]; entered before"
+    )
+    assert "\nby li, because: typo\nit no longer enters the figures of day 2025-09-01 to" in told
+    first, last = stored(plant).to_dicts()
+    assert (first["withdrawn"], first["reason"]) == (None, None)
+    assert (last["withdrawn"], last["reason"], last["entered_by"]) == ("yes", "typo", "li")
+    assert (last["qualified_quantity"], last["source"]) == (5000, "typed")
+    assert last["entered_utc"] > first["entered_utc"]
+    again = entered(plant, *withdraw)
+    assert (again.code, len(stored(plant))) == (0, 2)
+    assert again.err.startswith("known already: withdrawn before by li on ")
+
+
+def test_what_was_withdrawn_comes_back_only_with_a_reason(plant: Path) -> None:
+    typed = ("production", "clinker", "--month", "2025-09", "--quantity", "5000")
+    entered(plant, *typed)
+    entered(plant, "withdraw", *typed[:4], "--reason", "typo", "--by-whom", "li")
+    ended = entered(plant, *typed)
+    assert ended.code == 2
+    assert "withdrawn before by li on " in ended.err
+    ended = entered(plant, *typed, "--reason", "it was right")
+    assert "corrected: clinker 2025-09-01 to 2025-09-30: entered again [t]" in ended.err
+    assert stored(plant)["withdrawn"].to_list() == [None, "yes", None]
+
+
+def test_the_same_file_does_not_bring_back_what_was_withdrawn(plant: Path) -> None:
+    text = f"{PRODUCTION}clinker,2025-09,5000\n"
+    take(plant, Kind.production, text)
+    entered(plant, "withdraw", "production", "clinker", "--month=2025-09", "--reason", "typo")
+    again = take(plant, Kind.production, text)
+    assert (again.taken, again.known) == (0, 1)
+    other = take(plant, Kind.production, f"{text}clinker,2025-10,1\n", "other.csv")
+    assert (other.taken, len(other.corrected)) == (2, 1)
+    assert "; withdrawn before by " in other.corrected[0]
+
+
+def test_a_withdrawn_stock_binds_nobody(plant: Path) -> None:
+    take(plant, Kind.statements, f"{STATED}c-kiln,2025-09,100,500,50,10\n")
+    following = ("statement", "c-kiln", "--month", "2025-10", "--opening", "70", "--purchased", "1")
+    assert entered(plant, *following, "--closing", "9").code == 2
+    entered(plant, "withdraw", "statement", "c-kiln", "--month=2025-09", "--reason", "wrong month")
+    assert entered(plant, *following, "--closing", "9").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("clinker", "--month", "2025-10"), "nothing is entered of clinker for 2025-10-01 to 2025"),
+        (("clinker", "--date", "2025-09-01"), "there are: 2025-09-01 to 2025-09-30"),
+        (("slag", "--month", "2025-09"), "none of slag"),
+        (("clinker",), "it states no time"),
+        (("clinker", "--month", "2025-09", "--reason", " "), "no reason is given"),
+    ],
+)
+def test_what_cannot_be_withdrawn(plant: Path, arguments: tuple[str, ...], why: str) -> None:
+    entered(plant, "production", "clinker", "--month", "2025-09", "--quantity", "5000")
+    reason = () if "--reason" in arguments else ("--reason", "x")
+    ended = entered(plant, "withdraw", "production", *arguments, *reason)
+    assert ended.code == 2
+    assert why in ended.err
+    assert "data: nothing was withdrawn" in ended.err
+    assert len(stored(plant)) == 1

@@ -150,8 +150,9 @@ def test_a_statement_is_spread_over_its_days_and_exact_as_a_whole() -> None:
         "me",
         entered,
         None,
+        None,
     )
-    again = (*row[:9], 192.0, "t", "me", datetime(2026, 11, 2, tzinfo=UTC), None)
+    again = (*row[:9], 192.0, "t", "me", datetime(2026, 11, 2, tzinfo=UTC), None, None)
     statements = pl.LazyFrame([again, row], schema=STATEMENTS.polars_schema(), orient="row")
     rules = [rule("amount", unit="kg")]
     made = measured(rules=rules, statements=statements)

@@ -224,7 +224,7 @@ def typed(*spans: tuple[int, int, float]) -> pl.LazyFrame:
     """Output of days of October: first day, day after the last, tonnes."""
     end = [datetime(2026, 10, d, tzinfo=UTC) for d in range(1, 32)]
     rows = [
-        ("p", "clinker", end[a - 1], end[b - 1], t, "t", None, "s", "me", END, *[None] * 3)
+        ("p", "clinker", end[a - 1], end[b - 1], t, "t", None, "s", "me", END, *[None] * 4)
         for a, b, t in spans
     ]
     return pl.LazyFrame(rows, schema=OUTPUTS.polars_schema(), orient="row")
