@@ -12,9 +12,10 @@ from app.publishing import Targets, amounts_of, days_inside
 from config.balance_tables import BALANCES
 from config.site import Site
 from config.tables import FINDINGS
-from pipeline import balance_findings
-from pipeline.balance import balance_parts, balances
+from pipeline import balance_findings, standstill
+from pipeline.balance import balances
 from pipeline.rules import MeterRule
+from pipeline.standstill import standstills
 from storage.lake import Lake
 
 
@@ -32,22 +33,24 @@ def balance(
     Whom a month's residual points at is told from all its days, so whole months are looked at; a
     year's row names nobody.
     """
-    if balance_parts(site).is_empty() and lake.version(BALANCES) is None:
-        return 0
     by_grain = {one.grain: one.periods for one in todo}
     months, years = by_grain["month"], by_grain["year"]
     days = days_inside(site, span, months)
     made = [BALANCES.polars_schema().to_frame()]
-    for periods in (pl.concat([days, months]), years):
-        if len(periods):
-            made.append(balances(amounts_of(site, lake, periods, rules), site))
+    found = [FINDINGS.polars_schema().to_frame()]
+    if len(months):
+        amounts = amounts_of(site, lake, pl.concat([days, months]), rules)
+        made.append(balances(amounts, site))
+        found.append(standstills(amounts, site))
+    if len(years):
+        made.append(balances(amounts_of(site, lake, years, rules), site))
     rows = pl.concat(made)
+    found.append(balance_findings.balance_findings(rows, site))
     labels = pl.concat([days, months, years])
     scope = pl.lit(True) if every else _among(labels)
     first = None if every or labels.is_empty() else reach(labels)[0]
     done, _ = replace_rows(lake, BALANCES, site.id, rows, scope, from_utc=first)
-    found = balance_findings.balance_findings(rows, site)
-    mine = pl.col("code").is_in(list(balance_findings.MESSAGES))
+    mine = pl.col("code").is_in([*balance_findings.MESSAGES, *standstill.MESSAGES])
     if not every:
         mine &= pl.any_horizontal(
             pl.lit(False),
@@ -56,7 +59,7 @@ def balance(
                 for start, end in months.select("start_utc", "end_utc").iter_rows()
             ),
         )
-    replace_rows(lake, FINDINGS, site.id, found, mine, from_utc=first)
+    replace_rows(lake, FINDINGS, site.id, pl.concat(found), mine, from_utc=first)
     return done.changed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 
 import polars as pl
 
@@ -154,9 +155,11 @@ def _readings(
     until: datetime | None,
 ) -> pl.LazyFrame:
     """The readings that the meters need: all, or those from their checkpoint's context on."""
-    parts = [(list(whole), None, until)] if whole or not resume else []
+    parts: list[tuple[list[str], datetime | None, datetime | None]] = []
+    if whole or not resume:
+        parts.append((list(whole), None, until))
     starts = _starts_of_parts(resume)
-    for start, end in zip(starts, [*starts[1:], until], strict=True):
+    for start, end in zip_longest(starts, starts[1:], fillvalue=until):
         meters = [
             meter_id
             for meter_id, point in resume.items()

@@ -57,6 +57,8 @@ def news_of(site: Site, lake: Lake, progress: Progress) -> News | None:
         rows[table], versions[table.name] = new.rows, new.version
     if versions == progress.versions:
         return News(Touched({}), (), None, versions, nothing=True)
+    if READINGS.name in versions and READINGS.name not in progress.versions:
+        return None  # statements covered the time that has data; now readings do
     stated = not rows[STATEMENTS].head(1).collect().is_empty()
     if stated and lake.scan(READINGS, site.id).head(1).collect().is_empty():
         return None  # the time that has data is what statements cover, and may become less

@@ -30,11 +30,12 @@ class Part(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """The usual rate, the quantum and the sum of the rises around; 0 where nothing rises."""
+    """The usual rate, the quantum and the sum of all rises around but the largest; 0 where nothing
+    rises."""
 
     per_us: float
     quantum: float
-    climb: float
+    others: float
 
     def explains(self, rise: float, dt: float) -> bool:
         """Whether a rise over ``dt`` microseconds is an ordinary one.
@@ -61,7 +62,7 @@ class Surroundings:
         parts = [*self._seen, self._ahead()]
         rises = np.concatenate([part.rises for part in parts])
         per_us = max(part.per_us for part in parts)
-        return Pace(per_us, quantum_of(rises), float(rises.sum()))
+        return Pace(per_us, quantum_of(rises), _without_largest(rises))
 
     def explains(self, rise: float, dt: float) -> bool:
         """As `Pace.explains`."""
@@ -70,12 +71,14 @@ class Surroundings:
 
     def doubts(self, rise: float, dt: float) -> bool:
         """Whether a rise over ``dt`` microseconds is of more than so many ordinary steps, and of
-        more than all the other rises together. Where nothing else rises nobody can say."""
-        seen = max(part.per_us for part in self._seen)
-        if rise <= max(DOUBTFUL_STEPS * seen * dt, *(float(p.rises.sum()) for p in self._seen)):
+        more than all the other rises together but the largest, which may be as doubtful. Where
+        nothing else rises nobody can say."""
+        if rise <= DOUBTFUL_STEPS * max(part.per_us for part in self._seen) * dt:
+            return False
+        if any(rise <= _without_largest(part.rises) for part in self._seen):
             return False
         ordinary = max(self.pace.per_us * dt, self.pace.quantum)
-        return 0 < DOUBTFUL_STEPS * ordinary < rise and rise > self.pace.climb
+        return 0 < DOUBTFUL_STEPS * ordinary < rise and rise > self.pace.others
 
     def beyond(self, rise: float, most: float) -> bool:
         """Whether a rise is more than ``most`` and a quantum."""
@@ -84,6 +87,10 @@ class Surroundings:
         # The quantum is never more than the least rise.
         least = min((float(p.rises.min()) for p in self._seen if len(p.rises)), default=np.inf)
         return rise > most + least or bool(rise > most + self.pace.quantum)
+
+
+def _without_largest(rises: Floats) -> float:
+    return float(rises.sum() - rises.max(initial=0.0))
 
 
 def part_of(t: Ints, v: Floats, cut: Bools, readings: Ints) -> Part:

@@ -232,19 +232,20 @@ def test_a_workbook_by_the_command(plant: Path) -> None:
 
 
 def test_a_lake_made_before_the_columns_is_read_and_goes_on(plant: Path) -> None:
-    """Rows that an earlier version stored have no shift, batch and reason."""
+    """Rows that an earlier version stored have no shift, batch, reason and withdrawal."""
+    new = ("shift", "batch", "reason", "withdrawn")
     site = load_site(plant)
     lake = jobs.open_lake(site)
     take(plant, Kind.production, f"{PRODUCTION}clinker,2025-09,5000\n")
     old = Table(
         OUTPUTS.name, OUTPUTS.time_column, OUTPUTS.key,
-        tuple(c for c in OUTPUTS.columns if c.name not in ("shift", "batch", "reason")),
+        tuple(c for c in OUTPUTS.columns if c.name not in new),
     )  # fmt: skip
     rows = stored(plant).select(old.names)
     other = write_works(plant.parent / "other", shifts=SHIFTS)
     lake = jobs.open_lake(load_site(other))
     lake.append(old, rows)
-    assert stored(other).select("shift", "batch", "reason").rows() == [(None, None, None)]
+    assert stored(other).select(new).rows() == [(None,) * len(new)]
     again = take(other, Kind.production, f"{PRODUCTION}clinker,2025-09,4000\n")
     assert len(again.corrected) == 1
     assert stored(other)["reason"].to_list() == [None, "file.csv says otherwise"]
@@ -287,8 +288,9 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize("kind", ["production", "statement"])
-@pytest.mark.parametrize("read", [True, False], ids=["with readings", "statements alone"])
+@pytest.mark.parametrize(
+    ("kind", "read"), [("production", True), ("statement", True), ("statement", False)]
+)
 def test_after_a_withdrawal_it_is_as_if_never_entered(
     tmp_path: Path, kind: str, read: bool
 ) -> None:
@@ -386,3 +388,18 @@ def test_what_cannot_be_withdrawn(plant: Path, arguments: tuple[str, ...], why: 
     assert why in ended.err
     assert "data: nothing was withdrawn" in ended.err
     assert len(stored(plant)) == 1
+
+
+def test_the_time_that_has_data_is_that_of_statements_until_readings_come(plant: Path) -> None:
+    stated = ("--opening", "9", "--purchased", "5", "--closing", "6")
+    command(plant, "statement", "c-kiln", "--date", "2025-08-30", *stated)
+    command(plant, "statement", "c-kiln", "--date", "2025-08-28", *stated, "--reason", "late")
+    assert len(figures(plant)["consumption"].filter(grain="day", energy_code="raw_coal"))
+    for more in (False, True):
+        if more:
+            write_readings(plant.parent / "scada.csv", counts(0, 96))
+            assert inside("import", "readings", plant.parent / "scada.csv", "-p", plant).code == 0
+        before = figures(plant)
+        site = load_site(plant)
+        assert jobs.refresh(site, jobs.open_lake(site), force=True).changed == ()
+        assert before["consumption"].height

@@ -260,6 +260,16 @@ CASES = [
         codes={9: "counter.jump", 14: "counter.jump"}, events=["counter.jump"] * 2, limits=UNKNOWN,
     ),
     Case(
+        "a jump before a higher one, without a rated power",
+        [*rising(100, 9), *rising(9000, 9), *rising(60_000, 20)],
+        codes={9: "counter.jump", 18: "counter.jump"}, events=["counter.jump"] * 2, limits=UNKNOWN,
+    ),
+    Case(
+        "three short runs among standing by, without a rated power",
+        [*rising(100, 50, 0.01), *rising(110, 50, 0.01), *rising(120, 50, 0.01),
+         *rising(130, 50, 0.01)], limits=UNKNOWN,
+    ),
+    Case(
         "a spike of several readings without a rated power",
         [*rising(100, 9), *[5108.0] * 5, *rising(114, 9)], range(9, 14),
         events=["counter.spike"], limits=UNKNOWN,

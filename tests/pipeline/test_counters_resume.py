@@ -170,3 +170,55 @@ def test_nothing_that_comes_later_changes_what_is_settled(
         resumed, start = go_on(state, t, v, limits)
         if not resumed.reached_back:
             assert_same(resumed, whole, boundary, start)
+
+
+@pytest.mark.parametrize("dip", [False, True])
+def test_what_came_before_the_readings_that_are_looked_at_again(dip: bool) -> None:
+    """A coarse register that stood still for longer than anything looks back, then steps by what
+    rated power allows since the last other value only. Whether it is told by the state of a state,
+    too."""
+    values = [1025.98] + [1026.0] * 600 + [1056.0] * 300
+    t, v = np.arange(len(values), dtype=np.int64), np.array(values)
+    if dip:
+        v[600] = 0.0
+    limits = {"window_us": 2, "max_gap_us": 3, "lookback_us": 10, "rate_per_us": 30 / 600.5}
+    whole = walk(t, v, **limits)
+    assert [event.code for event in whole.events] == ["counter.dip"] * dip
+    for first, second in ((300, 450), (300, 301), (450, 600)):
+        state = state_at(walk(t[:first], v[:first], **limits), t[:first], v[:first], first)
+        begin = int(np.searchsorted(t, state.start_us))
+        assert begin > 1
+        middle = walk(t[begin:second], v[begin:second], state=State.load(state.dump()), **limits)
+        state = state_at(middle, t[begin:second], v[begin:second], second - begin)
+        resumed, start = go_on(state, t, v, limits)
+        assert not resumed.reached_back
+        assert_same(resumed, whole, second, start)
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_other_readings_than_those_that_were_decided_on(late: bool) -> None:
+    """One more or one fewer than the state knows of: nothing of it may be believed."""
+    t, v = np.arange(0, 200, 2, dtype=np.int64), np.arange(100.0)
+    limits = {"window_us": 10, "max_gap_us": 6, "lookback_us": 20, "rate_per_us": 1.0}
+    state = state_at(walk(t[:80], v[:80], **limits), t[:80], v[:80], 80)
+    assert not go_on(state, t, v, limits)[0].reached_back
+    if late:
+        t, v = np.insert(t, 75, t[75] - 1), np.insert(v, 75, v[75] - 0.5)
+    else:
+        t, v = np.delete(t, 75), np.delete(v, 75)
+    assert go_on(state, t, v, limits)[0].reached_back
+
+
+def test_readings_that_stood_still_tell_what_is_usual() -> None:
+    """After a catch-up the register stands still once more, for what is no longer unusual."""
+    on, still = ("on", 11, 1), ("still", 8, 1)
+    t, v = put_together([on, still, ("on", 4, 5), ("still", 4, 1), ("fast", 4, 5)])
+    limits = {"window_us": 7, "max_gap_us": 3, "lookback_us": 30, "rate_per_us": 0.5}
+    whole = walk(t, v, **limits)
+    assert whole.frozen
+    every = np.arange(20, len(t) + 1)
+    boundaries = every[whole.settled(every)]
+    assert len(boundaries) > 4
+    for boundary in boundaries:
+        resumed, start = go_on(state_at(whole, t, v, int(boundary)), t, v, limits)
+        assert_same(resumed, whole, boundary, start)
