@@ -49,8 +49,8 @@ class Touched:
 
 @dataclass(frozen=True)
 class Remeasured:
-    """``changes``: meter and time (t0 to t1) in which an interval or gap differs; ``rows``: rows
-    that differ, by table."""
+    """``changes``: meter and time (t0 to t1) in which an interval or gap differs, not told where
+    all was measured; ``rows``: rows that differ, by table."""
 
     changes: pl.DataFrame
     rows: dict[str, int]
@@ -74,7 +74,7 @@ def remeasure(
                 lake, table, site.id, frame, scope, from_utc=from_utc, to_utc=until
             )
             counts[table.name] += done.changed
-            if table is not FINDINGS:
+            if table is not FINDINGS and not todo.every:
                 changes.append(_spans(table, differing))
         if until is not None:
             since_us = dict.fromkeys((rule.meter_id for rule in rules), _us(until))
@@ -263,7 +263,7 @@ def remeasure_virtual(
 ) -> pl.DataFrame:
     """Bring the virtual meters that have intervals up to ``changes``; their own changes."""
     grid = {rule.meter_id: rule for rule in rules if rule.weights is None}
-    touched = [m for m in dependents(rules, set(changes["meter_id"])) if m in grid]
+    touched = [m for m in dependents(rules, set(changes["meter_id"].unique())) if m in grid]
     ids = list(grid) if every else touched
     found = [CHANGE_SCHEMA.to_frame()]
     if not every and not ids:

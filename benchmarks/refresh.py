@@ -36,6 +36,7 @@ from benchmarks.refresh_plant import (
     open_plant,
     write_large_plant,
 )
+from config.tables import TABLES
 
 _READY = "ready.json"
 
@@ -83,11 +84,12 @@ def history(folder: Path, meters: int, months: int) -> dict[str, Any]:
     site, lake = open_plant(folder)
     began = time.perf_counter()
     counters = Meters(site)
-    readings = fill(site, lake, counters, months)
+    readings = fill(lake, counters, months)
     filled_s = time.perf_counter() - began
     print(f"{months} months: {readings:,} readings filled in {filled_s:.0f} s", flush=True)
     took = refreshed(folder)
     print(f"{months} months: refreshed whole in {took}", flush=True)
+    jobs.compact_lake(lake, TABLES.values())
     said = {
         "readings": readings,
         "values": counters.values.tolist(),
@@ -128,7 +130,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--meters", type=int, default=500)
     parser.add_argument("--months", default="1,24", help="lengths of history, by comma")
-    parser.add_argument("--days", type=int, default=5, help="days that come one after the other")
+    parser.add_argument(
+        "--days", type=int, default=5, help="days (at least one) that come one after the other"
+    )
     parser.add_argument("--keep", type=Path, help="folder for the histories")
     parser.add_argument("--verify", action="store_true", help="hold against a refresh of all")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)

@@ -158,7 +158,7 @@ class Meters:
         ).cast(READINGS.polars_schema())
 
 
-def fill(site: Site, lake: Lake, meters: Meters, months: int) -> int:
+def fill(lake: Lake, meters: Meters, months: int) -> int:
     """The history, in files as compaction leaves them; the number of readings."""
     folder = lake.path / READINGS.name
     rows = 0

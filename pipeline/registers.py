@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.checkpoints import Checkpoint, midnights
-from pipeline.counters import Ints, State, Walk, state_at, walk
+from pipeline.counters import Bools, Ints, State, Walk, state_at, walk
 from pipeline.readings import Floats, Series
 from pipeline.rules import EVER_US, GRID_US, MeterRule
 
@@ -60,16 +60,17 @@ def _checkpoints(rule: MeterRule, walked: Walk, t: Ints, v: Floats) -> list[Chec
         return []
     times = midnights(int(t[0]), int(t[-1]))
     boundaries = np.searchsorted(t, times)
+    settled = walked.settled(boundaries)
     found = []
-    for at_us, boundary in zip(times, boundaries, strict=True):
-        if not walked.settled(np.array([boundary]))[0]:
+    for at_us, boundary, is_settled in zip(times, boundaries, settled, strict=True):
+        if not is_settled:
             continue
         lay_us = _lay_us(rule, walked, t, int(boundary))
         if lay_us is None:
             continue
         state = state_at(walked, t, v, int(boundary))
-        before = np.flatnonzero(walked.keep[: np.searchsorted(t, lay_us)])
-        if len(before) and t[before[-1]] < state.start_us:
+        before = _last(walked.keep[: np.searchsorted(t, lay_us)])
+        if before is not None and t[before] < state.start_us:
             continue  # the step into that interval began before the context
         found.append(Checkpoint(rule.meter_id, at_us, state.start_us, lay_us, state.dump()))
     return found
@@ -78,12 +79,20 @@ def _checkpoints(rule: MeterRule, walked: Walk, t: Ints, v: Floats) -> list[Chec
 def _lay_us(rule: MeterRule, walked: Walk, t: Ints, reading: int) -> int | None:
     """Start of the interval that holds the last believed reading before ``reading``; None where
     the steps into it may not all be at hand."""
-    believed = np.flatnonzero(walked.keep[:reading])
-    if not len(believed):
+    believed = walked.keep[:reading]
+    last = _last(believed)
+    if last is None:
         return None
-    lay_us = int(t[believed[-1]]) // GRID_US * GRID_US
+    lay_us = int(t[last]) // GRID_US * GRID_US
     first = rule.from_us == -EVER_US and (walked.state is None or walked.state.past is None)
-    return lay_us if first or t[believed[0]] < lay_us else None
+    return lay_us if first or t[believed.argmax()] < lay_us else None
+
+
+def _last(believed: Bools) -> int | None:
+    """Index of the last one that is true; None where none is."""
+    back = int(believed[::-1].argmax()) if len(believed) else 0
+    last = len(believed) - 1 - back
+    return last if last >= 0 and believed[last] else None
 
 
 def _first_changed(walked: Walk, t: Ints, state: State) -> int | None:

@@ -1,8 +1,9 @@
 """Put new rows in place of those of some UTC days: what differs, and which files it takes.
 
-A file that is written here holds one day, so that rewriting a day drops and adds whole files and
-costs the same however long the history is. A file of several days, such as compaction makes of a
-past month, is taken apart into its days.
+A day that is rewritten gets a file of its own, so that rewriting it again drops and adds whole
+files and costs the same however long the history is. Out of a file of several days, such as
+compaction makes of a past month, it is taken: what was before it and what was behind it become a
+file each.
 """
 
 from __future__ import annotations
@@ -71,13 +72,29 @@ def plan(
     superseded = [file for file in known if file.meets(found.days)]
     mixed = [file for file in superseded if file.one_day is None]
     others = _read(table, folder, plant_id, mixed).filter(~_day(table).is_in(found.days)).collect()
-    rows = pl.concat([found.rows, others]).sort(table.key)
     actions: list[AddAction | RemoveAction] = [
-        write_file(table, folder, part.drop(_NEW), month_of_day(part[_NEW][0]))
-        for part in rows.with_columns(_day(table).alias(_NEW)).partition_by(_NEW)
+        write_file(table, folder, part.sort(table.key), month_of_day(_first_day(table, part)))
+        for part in (*_by_day(table, found.rows), *_between(table, others, found.days))
     ]
     actions += [file.removal() for file in superseded]
-    return Plan(Rewritten(found.changed, rows.height, found.days), actions)
+    return Plan(Rewritten(found.changed, found.rows.height + others.height, found.days), actions)
+
+
+def _by_day(table: Table, rows: pl.DataFrame) -> list[pl.DataFrame]:
+    return rows.with_columns(_day(table).alias(_NEW)).partition_by(_NEW, include_key=False)
+
+
+def _between(table: Table, rows: pl.DataFrame, days: Collection[date]) -> list[pl.DataFrame]:
+    """Rows of other days than ``days``, by month and by the days that they lie between."""
+    cuts = pl.Series(sorted(days), dtype=pl.Date)
+    day = rows[table.time_column].dt.date()
+    where = pl.DataFrame({"_after": cuts.search_sorted(day), "_month": day.dt.truncate("1mo")})
+    return rows.hstack(where).partition_by(where.columns, include_key=False)
+
+
+def _first_day(table: Table, rows: pl.DataFrame) -> date:
+    day: date = rows[table.time_column][0].date()
+    return day
 
 
 def differences(

@@ -102,7 +102,7 @@ def test_it_flushes_and_refreshes_by_itself(
     with collecting(plant, tmp_path / "log"):
         publisher.publish(10)
         until(lambda: len(in_lake(plant, "e-two")) > 5, "a flush")
-        until(lambda: (plant.parent / "data" / "refreshed.json").is_file(), "a refresh")
+        until(lambda: (plant.parent / "data" / "progress.parquet").is_file(), "a refresh")
         until(lambda: all_is_well(plant), "all connections")
         ended = status(plant)
         assert "daemon: running (pid " in ended.err

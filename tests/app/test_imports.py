@@ -67,7 +67,7 @@ def test_a_csv_by_its_name(plant: Path) -> None:
     ended = take(plant, "readings", file)
     assert (ended.code, ended.out) == (0, "")
     assert f"{file}: {97 * len(COLUMNS)} rows taken, 0 known already, 0 refused\n" in ended.err
-    assert "rows that differ: intervals 288, meter_periods" in ended.err
+    assert "rows that differ: intervals 384, meter_periods" in ended.err
     rows = stored(plant, READINGS)
     assert rows.height == 97 * len(COLUMNS)
     assert rows["source"].unique().to_list() == [file.name]

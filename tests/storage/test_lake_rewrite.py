@@ -243,10 +243,14 @@ class TestWithOthers:
         self.compacted(lake)
         done = lake.rewrite(INTERVALS, PLANT, intervals(october[4:5], 2.0), days=october[4:5])
         assert done == Rewritten(changed=48, written=12 * 48, days=(october[4],))
-        assert sorted(files(lake).values()) == october
-        # From now on a day is a file again.
-        done = lake.rewrite(INTERVALS, PLANT, intervals(october[6:7], 2.0), days=october[6:7])
+        # The day is a file of its own now, and lies in neither of the two beside it.
+        assert list(files(lake).values()).count(october[4]) == 1
+        assert len(files(lake)) == 3
+        done = lake.rewrite(INTERVALS, PLANT, intervals(october[4:5], 3.0), days=october[4:5])
         assert done.written == 48
+        done = lake.rewrite(INTERVALS, PLANT, intervals(october[4:5], 2.0), days=october[4:5])
+        done = lake.rewrite(INTERVALS, PLANT, intervals(october[6:7], 2.0), days=october[6:7])
+        assert done.written == 7 * 48
         expected = intervals([d for d in october if d not in (october[4], october[6])])
         new = intervals([october[4], october[6]], 2.0)
         assert rows(lake).equals(pl.concat([expected, new]).sort(INTERVALS.key))
