@@ -48,6 +48,7 @@ class Falls(Facts):
             return base
         climbs, end = self._climbs(prev, k)
         if climbs or self._late_and_smooth(prev, k, end):
+            self.stood_before(prev, k, "counter.reset")
             return self.cut_at(prev, k, "counter.reset")
         if end == self.n:
             self.discard(k, end, "counter.fall_unsettled")
@@ -57,6 +58,10 @@ class Falls(Facts):
 
     def arrived(self, prev: int, k: int) -> int:
         """Reading ``k`` is believed and what passed since ``prev`` is known."""
+        raise NotImplementedError
+
+    def stood_before(self, prev: int, k: int, code: str) -> None:
+        """Take note of a register that stood still before nothing may be booked into ``k``."""
         raise NotImplementedError
 
     def _rolled_over(self, prev: int, k: int) -> bool:

@@ -136,6 +136,21 @@ class Rises(Falls):
             self.out.frozen[k] = began, FROZEN if frozen else STEPPED
         return k
 
+    def stood_before(self, prev: int, k: int, code: str) -> None:
+        """A register that fell after standing still may have been frozen: what passed meanwhile is
+        not known either, so that the readings that stood still are to be discarded."""
+        if self.rate is None:
+            return
+        began, began_us = self._began(prev)
+        still_us = int(self.t[k]) - began_us
+        if began == prev or still_us <= self.limits.max_gap_us:
+            return
+        if still_us > FROZEN_STILLS * self._usual(began, k, still_us, np.inf).still_us:
+            if began < 0:
+                self.out.reached_back = True
+            self.first = min(self.first, began + 1)
+            self.out.frozen[k] = began, code
+
     def _began(self, prev: int) -> tuple[int, int]:
         """The first believed reading of the value that ``prev`` shows (-1: before all), and when"""
         other = last_other(self.out.keep, self.out.cut, self.v, prev)
@@ -196,6 +211,8 @@ class Rises(Falls):
                 continue
             still = np.flatnonzero(keep[first + 1 : k]) + first + 1
             stood.append(still)
+            if self.out.cut[k]:
+                continue  # has its code and its event
             self.out.codes[k] = self._gap_code(code, np.array([first, *still, k]))
             self.at = k
             self.say(code, first, k, len(still))
