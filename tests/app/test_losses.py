@@ -343,7 +343,8 @@ class TestImported:
         there = [n for n in range(96 * 3) if not 100 <= n < 110]
         imported(site, "e-works", quarters(*there))
         imported(site, "e-works", quarters(100, 101), None)
-        assert book_imports(site, lake_of(site), site.plant.meters) == 4  # three times 24 h from 08:00
+        # three times 24 h from 08:00
+        assert book_imports(site, lake_of(site), site.plant.meters) == 4
         frame = booked(site)
         assert set(frame["source"]) == {"import"}
         assert sums(frame)["e-works"] | {"late": 0} == {
