@@ -72,17 +72,23 @@ class Rises(Falls):
         high = self.v[k]
         most = high if self.rate is not None else high - ABRUPT_RATIO * (high - self.v[prev])
         backs = np.flatnonzero((ahead < high) & (ahead <= most) & (ahead >= self.v[prev])) + k + 1
-        fell = np.flatnonzero(ahead < high)
-        last_high = k + int(fell[0]) if len(fell) else k
         for m in backs[:SETTLED_READINGS]:
             self.saw(m + SETTLED_READINGS)
             following = self.v[m + 1 : m + 1 + SETTLED_READINGS]
             stays = not len(following) or bool((following < self.v[k]).any())
-            if stays and self.plausible(prev, m) and self.went_on(prev, k, last_high, m):
+            if stays and self.plausible(prev, m) and self._went_on_through(prev, k, m):
                 return int(m)
         if len(backs) < SETTLED_READINGS:
             self.saw(last)
         return None
+
+    def _went_on_through(self, prev: int, k: int, back: int) -> bool:
+        """`went_on` for each run of readings from ``k`` to before ``back`` that does not fall: a
+        register that was replaced may have rolled over since."""
+        begins = np.append(k, k + 1 + np.flatnonzero(np.diff(self.v[k:back]) < 0))
+        ends = np.append(begins[1:], back) - 1
+        longest = int((self.v[ends] - self.v[begins]).argmax())
+        return self.went_on(prev, int(begins[longest]), int(ends[longest]), back)
 
     def _first_rise_is_doubtful(self, prev: int, k: int) -> bool:
         """A first reading of exactly 0 before the lifetime register, where no power bounds it."""
