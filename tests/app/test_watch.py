@@ -235,7 +235,7 @@ def test_it_draws_what_it_polls_itself(tmp_path: Path, units: Units) -> None:
 
 
 def test_more_meters_than_lines_show_the_trouble_first(tmp_path: Path, units: Units) -> None:
-    many = [{**ONE, "meter_id": f"e-{n}"} for n in range(40)]
+    many = [{**ONE, "meter_id": f"e-{n}", "role": "check"} for n in range(40)]
     plant = polled(tmp_path / "lab", units, [*many, SILENT])
     with collecting(plant, tmp_path / "log"):
         until(lambda: good(plant, "e-39") > 3, "readings")

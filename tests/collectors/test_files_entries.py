@@ -67,6 +67,7 @@ def test_production(site: Site) -> None:
         "shift": None,
         "batch": None,
         "reason": None,
+        "withdrawn": None,
     }
     assert second["qualified_quantity"] == pytest.approx(50)
     assert second["end_utc"] == datetime(2026, 10, 3, 0, tzinfo=UTC)
@@ -295,6 +296,7 @@ def test_statements(site: Site) -> None:
         "entered_by": "li.wei",
         "entered_utc": NOW,
         "reason": None,
+        "withdrawn": None,
     }
     assert read.rows["consumed"].to_list() == [100_000.0, 0.0, 20_000.0]
 

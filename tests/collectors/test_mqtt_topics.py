@@ -80,7 +80,7 @@ def test_right_filters(tmp_path: Path, topic: str) -> None:
 
 def test_the_meters_of_a_topic(tmp_path: Path) -> None:
     filters = ["a/b", "a/+", "a/#", "a/b", "$share/g/a/b", "$share/g/+/b", "c"]
-    rows = {f"m{n}": meter("broker", topic=one) for n, one in enumerate(filters)}
+    rows = {f"m{n}": meter("broker", topic=one, role="check") for n, one in enumerate(filters)}
     known = topics(site_of(tmp_path, {"broker": BROKER}, rows), "broker")
 
     def fed(topic: bytes) -> list[str]:
@@ -115,7 +115,7 @@ MESSAGE = {
 def test_each_field_has_its_own_time_and_unit(tmp_path: Path, broker: Broker, version: str) -> None:
     async def scenario() -> None:
         sink = MemorySink()
-        rows = {name: {"topic": "gw/1", **fields} for name, fields in FIELDS.items()}
+        rows = {n: {"topic": "gw/1", "role": "check", **fields} for n, fields in FIELDS.items()}
         collector = collector_of(tmp_path, broker.port, sink, rows, version=version)
         async with running(collector):
             await until(is_up(collector))
