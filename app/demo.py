@@ -334,9 +334,10 @@ def _account(site: Site, lake: Lake, console: Console) -> bool:
         f"dropped {dropped:,}; {duplicates} sent twice and refused; {in_lake:,} rows in the lake"
     )
     for finding in lake.scan(FINDINGS, site.id).sort("start_utc").collect().iter_rows(named=True):
-        value = json.loads(finding["evidence"])["first_value"]
+        value = json.loads(finding["evidence"]).get("first_value")
         console.print(
             f"found: {finding['code']} at {finding['subject']}, "
-            f"{finding['start_utc']:%Y-%m-%d %H:%M} UTC (value {number(value)})"
+            f"{finding['start_utc']:%Y-%m-%d %H:%M} UTC"
+            f"{'' if value is None else f' (value {number(value)})'}"
         )
     return balanced

@@ -11,6 +11,7 @@ import polars as pl
 
 from config.models import Plant
 from config.months import statistical_month
+from config.node_tree import NodeTree
 from config.site import Site
 from config.tables import FINDINGS
 from pipeline.sums import total
@@ -34,7 +35,7 @@ def standstills(by_meter: pl.DataFrame, site: Site) -> pl.DataFrame:
     ``by_meter``: as `rollup.meter_periods` makes it; of it the whole days, which must be all those
     of their statistical months: a meter is judged by the other days of the month. Only days count
     that are covered as the configuration demands, and on which some of a product was made for
-    certain: one whose boundary holds the meter's node. Of these the meter must have run on at least
+    certain: one that the meter serves (`_served`). Of these the meter must have run on at least
     `LEAST_DAYS`, and on `MOSTLY` times those on which it stood besides the days in a row that it is
     accused of: a standby line stands now and then, and a dead meter in one go.
 
@@ -94,17 +95,24 @@ def _judged(days: pl.DataFrame, made: pl.DataFrame, site: Site) -> pl.DataFrame:
 
 
 def _served(plant: Plant) -> Iterator[tuple[str, str]]:
-    """Each meter that is read and takes energy in, with each product whose boundary holds it."""
+    """Each meter that is read and takes energy in, with the products that it is judged by.
+
+    These are the products whose boundary holds it, without those whose boundary holds that of
+    another one of them as a whole: of what kiln and mill make, clinker alone says whether the kiln
+    runs, for cement is made from stored clinker too.
+    """
+    tree = NodeTree(plant.nodes, plant.meters)
+    lines = {node_id: {node_id, *tree.ancestors(node_id)} for node_id in plant.nodes}
+    inside = {
+        product_id: {one for one, line in lines.items() if line & set(product.boundary)}
+        for product_id, product in plant.products.items()
+    }
     for meter_id, meter in plant.meters.items():
         if meter.energy is None or meter.role != "input" or meter.connection is None:
             continue
-        path: list[str] = []
-        node_id: str | None = meter.node
-        while node_id is not None:
-            path.append(node_id)
-            node_id = plant.nodes[node_id].parent
-        for product_id, product in plant.products.items():
-            if not set(path).isdisjoint(product.boundary):
+        holding = [product_id for product_id, nodes in inside.items() if meter.node in nodes]
+        for product_id in holding:
+            if not any(inside[other] < inside[product_id] for other in holding):
                 yield meter_id, product_id
 
 

@@ -81,10 +81,7 @@ def test_the_evidence(site: Site) -> None:
         "unit": "kWh",
         "running_days": 4,
         "coverage_ratio": 1,
-        "made": [
-            {"product": "cement", "output": 80, "unit": "t"},
-            {"product": "clinker", "output": 50, "unit": "t"},
-        ],
+        "made": [{"product": "clinker", "output": 50, "unit": "t"}],
     }
 
 
@@ -123,8 +120,13 @@ def test_only_the_products_of_its_node_count(site: Site) -> None:
     # The boundary of clinker is the kiln, which holds the fan; that of cement holds the mill too.
     running = {"e_mill": [90.0, 90, 90, 0], "e_fan": [9.0, 9, 9, 0]}
     assert found(site, p_clinker=[50] * 4, **running) == [("e-fan", "04")]
-    assert found(site, p_cement=[50] * 4, **running) == [("e-fan", "04"), ("e-mill", "04")]
+    assert found(site, p_cement=[50] * 4, **running) == [("e-mill", "04")]
     assert found(site, p_cement=[50] * 4, e_works=[90, 90, 90, 0]) == []
+
+
+def test_a_kiln_may_stand_while_cement_is_made_of_stored_clinker(site: Site) -> None:
+    stopped = {"p_clinker": [50, 50, 50, 0], "e_kiln": [900, 900, 900, 0]}
+    assert found(site, p_cement=[70] * 4, **stopped) == []
 
 
 @pytest.mark.parametrize(
