@@ -122,17 +122,30 @@ class Falls(Facts):
     def went_on(self, base: int, first: int, last: int, back: int) -> bool:
         """Whether the register can have gone on unseen from ``base`` to ``back``, as it does under
         a dip or a spike: by no less than the readings ``first`` to ``last`` between climbed."""
-        climb = self.v[last] - self.v[first]
-        return bool(climb <= self.v[back] - self.v[base] + ROUNDING * abs(self.v[last]))
+        return self._can_have_climbed(float(self.v[last] - self.v[first]), base, back)
+
+    def _can_have_climbed(self, climb: float, base: int, back: int) -> bool:
+        rounding = ROUNDING * max(abs(self.v[base]), abs(self.v[back]))
+        return bool(climb <= self.v[back] - self.v[base] + rounding)
 
     def _climbed_more(self, prev: int, k: int, back: int) -> bool:
         """Whether the low readings climbed like a register, and by more than from ``prev`` to
-        ``back``: a reset and a jump back then explain them as well as a dip."""
+        ``back``: a reset and a jump back then explain them as well as a dip.
+
+        Such a register may have dipped itself: what climbs between two odd steps counts where it is
+        `SETTLED_READINGS` long.
+        """
         level = self.v[prev]
         low = k + np.flatnonzero(self.v[k:back] < level)
         if level - self.v[low].min() <= JITTER_RATIO * abs(level):
             return False
-        return not self.odd[k + 1 : low[-1] + 1].any() and not self.went_on(prev, k, low[-1], back)
+        runs = np.split(low, np.flatnonzero(self.odd[low[1:]] | (np.diff(low) > 1)) + 1)
+        climbs = [
+            float(self.v[run[-1]] - self.v[run[0]])
+            for run in runs
+            if len(run) >= SETTLED_READINGS or len(runs) == 1
+        ]
+        return not self._can_have_climbed(sum(climbs), prev, back)
 
     def _last_at_most(self, prev: int, k: int) -> int | None:
         """The last kept reading before ``prev`` on the same line that is not above ``k``'s."""

@@ -219,6 +219,12 @@ CASES = [
         codes={50: "counter.fall_ambiguous"}, events=["counter.fall_ambiguous"],
     ),
     Case(
+        "a new register that climbs, dips itself, and comes back above the old level",
+        [*rising(1000, 30), *rising(800, 229), 10, *rising(1030, 30)], range(30, 260),
+        codes={260: "counter.fall_ambiguous"}, events=["counter.fall_ambiguous"],
+        limits={"window_us": 600 * MINUTE_US},
+    ),
+    Case(
         "low readings that climb as no register does",
         [*rising(1000, 30), 0, 500, *rising(1032, 30)], [30, 31], events=["counter.dip"],
     ),
