@@ -23,6 +23,8 @@ from pipeline.virtual_intervals import virtual_intervals
 from storage.lake import Lake
 
 HOUR_US = 3_600_000_000
+FARTHER_BACK_US = 7 * 24 * HOUR_US
+"""Before a dip window: how old a checkpoint a counter tries last, before it begins anew."""
 MOST_PARTS = 6
 """Of the times before which only some meters are to be read again, so many are told apart."""
 CHUNK_ROWS = 20_000_000
@@ -64,8 +66,8 @@ def remeasure(
     changes, counts = [CHANGE_SCHEMA.to_frame()], dict.fromkeys((t.name for t in _START), 0)
     since_us, parts = todo.since_us, _parts(site, lake) if todo.every else [None]
     for until in parts if some or todo.every else []:
-        resume = _resume(progress, {m: t for m, t in since_us.items() if m not in todo.anew})
-        measured = _measured(site, lake, progress.known, some, resume, until)
+        resume_us = {m: t for m, t in since_us.items() if m not in todo.anew}
+        measured = _measured(site, lake, progress, some, resume_us, until)
         _carry(progress, measured, some)
         for table, frame in _frames(measured):
             scope = _scope(table, measured, some, todo, until, site.plant.virtual)
@@ -115,14 +117,19 @@ def _resume(progress: Progress, since_us: Mapping[str, int]) -> dict[str, Checkp
 def _measured(
     site: Site,
     lake: Lake,
-    known: Known,
+    progress: Progress,
     rules: Sequence[MeterRule],
-    resume: Mapping[str, Checkpoint],
+    since_us: Mapping[str, int],
     until: datetime | None,
 ) -> list[Measured]:
-    """What is measured from the checkpoints, and, of meters that cannot go on from theirs, anew."""
-    made = []
+    """What is measured from the checkpoints before ``since_us``. Counters that cannot go on from
+    theirs do from earlier ones: a dip window before, then days before. The other meters that
+    cannot, and counters that cannot from there either, are measured from the beginning."""
+    made: list[Measured] = []
     todo = list(rules)
+    known = progress.known
+    window_us = round(site.plant.quality.dip_window_h * HOUR_US)
+    resume = _resume(progress, since_us)
     while todo:
         ids = [rule.meter_id for rule in todo]
         whole = [meter_id for meter_id in ids if meter_id not in resume]
@@ -135,7 +142,7 @@ def _measured(
             lake.scan(STATEMENTS, site.id).filter(pl.col("meter_id").is_in(whole)),
             todo,
             plant_id=site.id,
-            window_us=round(site.plant.quality.dip_window_h * 3600e6),
+            window_us=window_us,
             corrections=lake.scan(CORRECTIONS, site.id).filter(pl.col("meter_id").is_in(ids)),
             resume=resume,
             known=known,
@@ -143,7 +150,9 @@ def _measured(
         made.append(one)
         known = one.known
         todo = [rule for rule in todo if rule.meter_id in one.unfit]
-        resume = {}
+        back_us = (window_us, window_us + FARTHER_BACK_US)[len(made) - 1 : len(made)]
+        counters = [rule.meter_id for rule in todo if rule.kind == "counter"]
+        resume = _resume(progress, {m: since_us[m] - us for us in back_us for m in counters})
     return made
 
 

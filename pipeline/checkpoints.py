@@ -1,8 +1,9 @@
 """Where measuring can go on, instead of beginning anew with a meter's first reading.
 
-A checkpoint stands at a UTC midnight. As long as no reading from before it comes, what was made
-from readings before it stays: a few readings from before are read again as context, and from the
-interval ``lay_us`` on everything is made anew, to the last bit as if from the beginning.
+A checkpoint stands at a UTC midnight, or at the last whole hour. As long as no reading from before
+it comes, what was made from readings before it stays: a few readings from before are read again as
+context, and from the interval ``lay_us`` on everything is made anew, to the last bit as if from the
+beginning.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import polars as pl
 from pipeline.rules import EVER_US, GRID_US
 
 Ints = npt.NDArray[np.int64]
-DAY_US = 86_400_000_000
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
 NEVER_US = -EVER_US
 RECENT_DAYS = 8
 """Midnights kept before the last reading; before them one a month."""
@@ -59,17 +61,18 @@ def since(events: pl.DataFrame, resume: Mapping[str, Checkpoint]) -> pl.DataFram
     return events.filter(pl.col("start_us") >= start)
 
 
-def midnights(first_us: int, last_us: int) -> list[int]:
-    """Midnights worth keeping after ``first_us`` up to ``last_us``, rising."""
-    newest = last_us // DAY_US
-    oldest = first_us // DAY_US + 1
-    if newest < oldest:
+def marks(first_us: int, last_us: int) -> list[int]:
+    """Times worth keeping after ``first_us`` up to ``last_us``, rising: midnights, and the last
+    whole hour."""
+    hour_us = last_us // HOUR_US * HOUR_US
+    if hour_us <= first_us:
         return []
-    days = np.arange(oldest, newest + 1).astype("datetime64[D]")
+    days = np.arange(first_us // DAY_US + 1, last_us // DAY_US + 1).astype("datetime64[D]")
     months = days.astype("datetime64[M]")
-    begins = np.append(True, months[1:] != months[:-1])
-    begins[-RECENT_DAYS:] = True
-    return [int(day) * DAY_US for day in days[begins].astype(np.int64)]
+    worth = np.append(True, months[1:] != months[:-1])[: len(days)]
+    worth[-RECENT_DAYS:] = True
+    found = [int(day) * DAY_US for day in days[worth].astype(np.int64)]
+    return found if found[-1:] == [hour_us] else [*found, hour_us]
 
 
 def sample_checkpoints(meter_id: str, t: Ints, span_us: int) -> list[Checkpoint]:
@@ -79,7 +82,7 @@ def sample_checkpoints(meter_id: str, t: Ints, span_us: int) -> list[Checkpoint]
     """
     found = []
     apart = _apart(t, span_us)
-    for at_us in midnights(int(t[0]), int(t[-1])) if len(t) else []:
+    for at_us in marks(int(t[0]), int(t[-1])) if len(t) else []:
         before = int(t[np.searchsorted(t, at_us) - 1])
         lay_us = min(before, at_us - round((1 + JITTER_RATIO) * span_us)) // GRID_US * GRID_US
         first = int(np.searchsorted(t, lay_us, side="right" if span_us else "left"))
@@ -107,7 +110,7 @@ def joined(old: Iterable[Checkpoint], new: Iterable[Checkpoint], kept_us: int) -
     both |= {point.at_us: point for point in new}
     if not both:
         return []
-    worth = set(midnights(min(both) - 1, max(both)))
+    worth = set(marks(min(both) - 1, max(both)))
     # The oldest of a month is worth it even where the month's first midnight was not valid.
     months: dict[object, int] = {}
     for at_us in sorted(both):

@@ -170,8 +170,9 @@ def state_at(walk: Walk, t: Ints, v: Floats, boundary: int) -> State:
     believed[walk.stood] = True
     limits, old = walk.limits, walk.state
     prev = _last(believed[:boundary])
-    # A decision from here on may fall back to a reading so long ago, and look so far from there.
-    base_us = min(int(t[prev]) - limits.window_us, int(t[max(0, boundary - 1 - SETTLED_READINGS)]))
+    # So far a decision on the next reading looks. One that falls back to a reading before looks
+    # farther: it says that it reached back, and the caller goes on from a state before.
+    base_us = min(int(t[prev]), int(t[max(0, boundary - 1 - SETTLED_READINGS)]))
     start_us = base_us - limits.window_us - limits.lookback_us
     if old is not None:
         start_us = max(start_us, old.start_us)

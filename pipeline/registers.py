@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.checkpoints import Checkpoint, midnights
+from pipeline.checkpoints import Checkpoint, marks
 from pipeline.counters import Bools, Ints, State, Walk, state_at, walk
 from pipeline.readings import Floats, Series
 from pipeline.rules import EVER_US, GRID_US, MeterRule
@@ -55,10 +55,10 @@ def walk_register(series: Series, window_us: int, point: Checkpoint | None) -> W
 
 
 def _checkpoints(rule: MeterRule, walked: Walk, t: Ints, v: Floats) -> list[Checkpoint]:
-    """Checkpoints at the settled midnights among the new readings."""
+    """Checkpoints at the settled marks among the new readings."""
     if not len(t):
         return []
-    times = midnights(int(t[0]), int(t[-1]))
+    times = marks(int(t[0]), int(t[-1]))
     boundaries = np.searchsorted(t, times)
     settled = walked.settled(boundaries)
     found = []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from app import jobs
+from app import jobs, measuring
 from app.sites import load_site
 from config.balance_tables import BALANCES
 from config.book_tables import CORRECTIONS, METER_PERIODS
@@ -27,6 +28,8 @@ from config.tables import (
     TABLES,
     Table,
 )
+from pipeline.checkpoints import Checkpoint
+from pipeline.measure import Measured, measure
 from storage.lake import Lake
 from tests.app.works import write_works
 
@@ -175,6 +178,38 @@ def test_step_by_step_is_all_at_once(tmp_path: Path, seed: int) -> None:
 
 def rows_of(lake: Lake, site: Site, table: Table) -> pl.DataFrame:
     return lake.scan(table, site.id).collect().sort(table.names)
+
+
+@pytest.mark.parametrize(("still_h", "tries"), [(80, 1), (100, 2), (200, 3)])
+def test_a_register_that_stood_still_since_before_the_context_goes_on_from_farther_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still_h: int, tries: int
+) -> None:
+    """Its catch-up is booked over the time it stood: a decision on readings long passed by."""
+    site = load_site(write_works(tmp_path, meters=[METERS[0]], imports={}))
+    lake = jobs.open_lake(site)
+    times = [START + timedelta(minutes=5 * n) for n in range(12 * 24 * 16)]
+    stands, catches_up = len(times) - 8 - 12 * still_h, len(times) - 8
+    values = [float(n if n < stands or n >= catches_up else stands) for n in range(len(times))]
+    rows = [("rated", t, v) for t, v in zip(times, values, strict=True)]
+    put(lake, site, rows[:catches_up], times[-1])
+    jobs.refresh(site, lake)
+    put(lake, site, rows[catches_up:], times[-1])
+    begun = []
+
+    def watched(*given: Any, resume: dict[str, Checkpoint], **named: Any) -> Measured:
+        begun.extend(times[-1].timestamp() - point.at_us / 1e6 for point in resume.values())
+        return measure(*given, resume=resume, **named)
+
+    monkeypatch.setattr(measuring, "measure", watched)
+    jobs.refresh(site, lake)
+    assert len(begun) == tries
+    assert begun[0] < 2 * 3600
+    assert all(ago_s - first_s >= 24 * 3600 for first_s, ago_s in pairwise(begun))
+    codes = lake.scan(FINDINGS, site.id).select("code").collect()["code"].to_list()
+    assert "counter.frozen" in codes
+    stepwise = {table: rows_of(lake, site, table) for table in (INTERVALS, GAPS, FINDINGS)}
+    jobs.refresh(site, lake, force=True)
+    assert all(rows_of(lake, site, table).equals(old) for table, old in stepwise.items())
 
 
 def test_a_late_reading_touches_only_what_depends_on_it(tmp_path: Path) -> None:

@@ -158,7 +158,11 @@ def counter(plan: Plan) -> tuple[Rows, Rows]:
 
 
 def _renew(plan: Plan, register: list[float], fault: str, a: int, b: int) -> None:
-    """Let another register, or the same from zero, show what passes from reading ``a`` on."""
+    """Let another register, or the same from zero, show what passes from reading ``a`` on.
+
+    Not one that shows no less at once than the old one did, and no more than a load could: without
+    a record nobody can see it, and nothing can be said of it.
+    """
     before, at = register[a - 1], register[a - 1]
     if fault == "reset in outage":
         at = plan.chance.uniform(register[a - 1], register[b])
@@ -172,7 +176,9 @@ def _renew(plan: Plan, register: list[float], fault: str, a: int, b: int) -> Non
         change = -at
     else:
         return
-    register[a:] = [v + change for v in register[a:]]
+    unseen = fault in RENEWED and fault not in LOST and register[a] + change >= before
+    if not unseen:
+        register[a:] = [v + change for v in register[a:]]
 
 
 def _falsify(plan: Plan, shown: list[float], fault: str, a: int, b: int) -> None:
