@@ -220,7 +220,8 @@ class Facts:
 
         A register shows what passed since its value last changed, and it changed at some time after
         the last reading that was different. So a coarse register may step sooner than the time
-        since the reading before allows, and a frozen one may catch up.
+        since the reading before allows, and a frozen one may catch up. One step of a coarse
+        register can come at any time: the first one, and one after a change that came late.
         """
         step = float(self.v[b] - self.v[a])
         if step < 0:
@@ -228,10 +229,8 @@ class Facts:
         if step <= self.most(a, b):
             return True
         since_us = self.since_us(a)
-        if since_us is not None:
-            return step <= self.most_since(since_us, b)
-        # A coarse register's first step can come at any time.
-        return not self.beyond_quantum(step, self.most_since(self.began_us, b), a, b)
+        most = self.most_since(self.began_us if since_us is None else since_us, b)
+        return not self.beyond_quantum(step, most, a, b)
 
     def beyond_quantum(self, step: float, most: float, a: int, b: int) -> bool:
         """Whether a step is more than ``most`` and a quantum of the rises around ``a`` and ``b``"""

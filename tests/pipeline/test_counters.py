@@ -240,6 +240,10 @@ CASES = [
         minutes=[*range(77), *range(84, 113)], limits={"rate_per_us": 1.3 / MINUTE_US},
     ),
     Case(
+        "the step of a coarse register, soon after one that came late",
+        [*[0.0] * 8, *[10.0] * 3, *[20.0] * 6, *[30.0] * 6],
+    ),
+    Case(
         "a coarse register that passes two of its steps at once",
         [*np.cumsum([1.5, 0, 1.5, 1.5, 0, 1.5, 0, 1.5, 1.5, 0, 3, 0, 1.5, 0])],
     ),
