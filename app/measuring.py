@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import zip_longest
 
 import polars as pl
@@ -15,6 +16,7 @@ from config.book_tables import CORRECTIONS
 from config.site import Site
 from config.tables import FINDINGS, GAPS, INTERVALS, READINGS, STATEMENTS, Table
 from pipeline.checkpoints import NEVER_US, Checkpoint, joined, latest_before
+from pipeline.corrections import in_force
 from pipeline.findings import MESSAGES
 from pipeline.measure import Known, Measured, measure
 from pipeline.rules import GRID_US, MeterRule
@@ -31,8 +33,8 @@ CHUNK_ROWS = 20_000_000
 """Readings measured at a time, about 1.5 GB; a longer history is measured in parts."""
 CHANGE_SCHEMA = pl.Schema({"meter_id": pl.String(), "t0": pl.Int64(), "t1": pl.Int64()})
 
-_START = {INTERVALS: "interval_start_utc", GAPS: "gap_start_utc", FINDINGS: "start_utc"}
-_END = {INTERVALS: "interval_start_utc", GAPS: "gap_end_utc", FINDINGS: "end_utc"}
+_BEGINS = {INTERVALS: "interval_start_utc", GAPS: "gap_start_utc", FINDINGS: "end_utc"}
+"""By what rows are told to be from before a checkpoint: a finding is made at its end."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,20 @@ def remeasure(
 ) -> Remeasured:
     """Measure what was touched and put it into the lake; ``progress`` is carried forward."""
     some = [rule for rule in rules if todo.every or rule.meter_id in todo.meters]
-    changes, counts = [CHANGE_SCHEMA.to_frame()], dict.fromkeys((t.name for t in _START), 0)
+    changes, counts = [CHANGE_SCHEMA.to_frame()], dict.fromkeys((t.name for t in _BEGINS), 0)
+    resume = partial(_resume, progress, _stated(site, lake))
     since_us, parts = todo.since_us, _parts(site, lake) if todo.every else [None]
     for until in parts if some or todo.every else []:
         resume_us = {m: t for m, t in since_us.items() if m not in todo.anew}
-        measured = _measured(site, lake, progress, some, resume_us, until)
+        measured = _measured(site, lake, progress.known, some, resume_us, until, resume)
         _carry(progress, measured, some)
+        if until is not None:
+            since_us = dict.fromkeys((rule.meter_id for rule in rules), _us(until))
         for table, frame in _frames(measured):
-            scope = _scope(table, measured, some, todo, until, site.plant.virtual)
+            scope = _scope(table, measured, some, todo, site.plant.virtual)
+            if until is not None:
+                scope &= _before(table, resume(since_us))
+                frame = frame.filter(scope)
             from_utc = _from(table, measured, some, todo)
             done, differing = replace_rows(
                 lake, table, site.id, frame, scope, from_utc=from_utc, to_utc=until
@@ -78,8 +86,6 @@ def remeasure(
             counts[table.name] += done.changed
             if table is not FINDINGS and not todo.every:
                 changes.append(_spans(table, differing))
-        if until is not None:
-            since_us = dict.fromkeys((rule.meter_id for rule in rules), _us(until))
     return Remeasured(pl.concat(changes), counts)
 
 
@@ -105,10 +111,30 @@ def _parts(site: Site, lake: Lake) -> list[datetime | None]:
     return [*ends, None]
 
 
-def _resume(progress: Progress, since_us: Mapping[str, int]) -> dict[str, Checkpoint]:
+def _stated(site: Site, lake: Lake) -> dict[str, list[tuple[int, int]]]:
+    """By meter the spans for which a person stated an amount."""
+    stated: dict[str, list[tuple[int, int]]] = {}
+    rows = in_force(lake.scan(CORRECTIONS, site.id)).of("amount")
+    for meter_id, *span in rows.select("meter_id", "start_us", "end_us").iter_rows():
+        stated.setdefault(meter_id, []).append((span[0], span[1]))
+    return stated
+
+
+def _resume(
+    progress: Progress,
+    stated: Mapping[str, Sequence[tuple[int, int]]],
+    since_us: Mapping[str, int],
+) -> dict[str, Checkpoint]:
+    """Where meters can go on: at no time inside a span for which an amount is stated, for it is to
+    be known which gaps lie in it."""
     found = {}
     for meter_id, time_us in since_us.items():
-        point = latest_before(progress.checkpoints.get(meter_id, ()), time_us)
+        points = [
+            point
+            for point in progress.checkpoints.get(meter_id, ())
+            if not any(start < point.at_us <= end for start, end in stated.get(meter_id, ()))
+        ]
+        point = latest_before(points, time_us)
         if point is not None:
             found[meter_id] = point
     return found
@@ -117,19 +143,19 @@ def _resume(progress: Progress, since_us: Mapping[str, int]) -> dict[str, Checkp
 def _measured(
     site: Site,
     lake: Lake,
-    progress: Progress,
+    known: Known,
     rules: Sequence[MeterRule],
     since_us: Mapping[str, int],
     until: datetime | None,
+    resume_at: Callable[[Mapping[str, int]], dict[str, Checkpoint]],
 ) -> list[Measured]:
     """What is measured from the checkpoints before ``since_us``. Counters that cannot go on from
     theirs do from earlier ones: a dip window before, then days before. The other meters that
     cannot, and counters that cannot from there either, are measured from the beginning."""
     made: list[Measured] = []
     todo = list(rules)
-    known = progress.known
     window_us = round(site.plant.quality.dip_window_h * HOUR_US)
-    resume = _resume(progress, since_us)
+    resume = resume_at(since_us)
     while todo:
         ids = [rule.meter_id for rule in todo]
         whole = [meter_id for meter_id in ids if meter_id not in resume]
@@ -152,7 +178,7 @@ def _measured(
         todo = [rule for rule in todo if rule.meter_id in one.unfit]
         back_us = (window_us, window_us + FARTHER_BACK_US)[len(made) - 1 : len(made)]
         counters = [rule.meter_id for rule in todo if rule.kind == "counter"]
-        resume = _resume(progress, {m: since_us[m] - us for us in back_us for m in counters})
+        resume = resume_at({m: since_us[m] - us for us in back_us for m in counters})
     return made
 
 
@@ -232,39 +258,41 @@ def _scope(
     measured: Sequence[Measured],
     rules: Sequence[MeterRule],
     todo: Touched,
-    until: datetime | None,
     virtual: Collection[str],
 ) -> pl.Expr:
     """Which of the table's rows were made anew."""
     meter = pl.col("subject" if table is FINDINGS else "meter_id")
-    start = pl.col(_START[table])
     since = meter.replace_strict(_starts(table, measured), default=NEVER_US, return_dtype=pl.Int64)
-    scope = start.to_physical() >= since
+    scope = pl.col(_BEGINS[table]).to_physical() >= since
     if table is FINDINGS:
         scope &= pl.col("code").is_in(list(MESSAGES))
-    if until is not None:
-        scope &= start < until
     if todo.every and table is not FINDINGS:
         scope &= ~meter.is_in(sorted(virtual))  # made of these, later
     return scope if todo.every else scope & meter.is_in([rule.meter_id for rule in rules])
+
+
+def _before(table: Table, resume: Mapping[str, Checkpoint]) -> pl.Expr:
+    """Which of the table's rows the next part will not make anew: those before its checkpoints.
+    Meters without one are measured whole each time, and put by the last part."""
+    ends = {m: p.at_us if table is FINDINGS else p.lay_us for m, p in resume.items()}
+    meter = pl.col("subject" if table is FINDINGS else "meter_id")
+    end = meter.replace_strict(ends, default=NEVER_US, return_dtype=pl.Int64)
+    return pl.col(_BEGINS[table]).to_physical() < end
 
 
 def _from(
     table: Table, measured: Sequence[Measured], rules: Sequence[MeterRule], todo: Touched
 ) -> datetime | None:
     starts = _starts(table, measured)
-    if todo.every or any(rule.meter_id not in starts for rule in rules):
+    if todo.every or table is FINDINGS or any(rule.meter_id not in starts for rule in rules):
         return None
     return _time(min(starts.values()))
 
 
 def _spans(table: Table, differing: pl.DataFrame) -> pl.DataFrame:
-    end = pl.col(_END[table]).to_physical()
-    return differing.select(
-        "meter_id",
-        t0=pl.col(_START[table]).to_physical(),
-        t1=end + GRID_US if table is INTERVALS else end,
-    )
+    start = pl.col(_BEGINS[table]).to_physical()
+    end = start + GRID_US if table is INTERVALS else pl.col("gap_end_utc").to_physical()
+    return differing.select("meter_id", t0=start, t1=end)
 
 
 def remeasure_virtual(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from pipeline.checkpoints import Checkpoint, Start, since
+from pipeline.checkpoints import DAY_US, Checkpoint, Start, since
 from pipeline.counters import Event, Floats, Ints, Walk
 from pipeline.eras import Ends, crossings, cut, going_on
 from pipeline.findings import EVENT_SCHEMA
@@ -85,6 +85,8 @@ def bin_counters(
     readings from its ``from_us`` on.
     """
     series, said = series_of(rows, rules)
+    # Of readings that are no numbers there is one event for each day: such a day is made whole.
+    by_day = set(said.filter(pl.col("code") == "reading.not_finite")["meter_id"])
     said = since(said, resume or {})
     made = Binned([], BIN_SCHEMA.to_frame(), HOLE_SCHEMA.to_frame(), said, said, [], {}, [])
     bins: list[_Bins] = []
@@ -110,7 +112,9 @@ def bin_counters(
             if point is not None:
                 made.starts[rule.meter_id] = Start(point.at_us, walked.lay_us, walked.kept_us)
             if part.rule.to_us == rule.eras[-1].to_us:
-                made.checkpoints.extend(walked.checkpoints)
+                points = walked.checkpoints
+                at_hours = rule.meter_id not in by_day
+                made.checkpoints.extend(p for p in points if at_hours or p.at_us % DAY_US == 0)
         else:
             if point is None:
                 crossed.append(crossings(rule, ends))
@@ -248,10 +252,11 @@ def _holes(register: int, believed: _Believed, apart: Ints) -> list[dict[str, An
 
 
 def _event(meter_id: str, t: Ints, event: Event) -> dict[str, Any]:
+    """It ends with the reading by which it was judged, or with the last one concerned."""
     return {
         "meter_id": meter_id,
         "code": event.code,
         "start_us": int(t[event.first]),
-        "end_us": int(t[event.last]),
+        "end_us": int(t[max(event.last, event.at)]),
         "evidence": event.evidence,
     }

@@ -1,9 +1,9 @@
 """Where measuring can go on, instead of beginning anew with a meter's first reading.
 
-A checkpoint stands at a UTC midnight, or at the last whole hour. As long as no reading from before
-it comes, what was made from readings before it stays: a few readings from before are read again as
-context, and from the interval ``lay_us`` on everything is made anew, to the last bit as if from the
-beginning.
+A checkpoint stands at a UTC midnight; one of a counter also at the last whole hour. As long as no
+reading from before it comes, what was made from readings before it stays: a few readings from
+before are read again as context, and from the interval ``lay_us`` on everything is made anew, to
+the last bit as if from the beginning.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Checkpoint:
 
 class Start(NamedTuple):
     """From where on a meter was measured anew: intervals and gaps that begin at or after
-    ``lay_us``, findings that begin at or after ``at_us``. What was before stays, as do checkpoints
-    up to ``kept_us``."""
+    ``lay_us``, findings that end at or after ``at_us``. What was before stays, as do checkpoints up
+    to ``kept_us``."""
 
     at_us: int
     lay_us: int
@@ -55,24 +55,25 @@ class Start(NamedTuple):
 
 
 def since(events: pl.DataFrame, resume: Mapping[str, Checkpoint]) -> pl.DataFrame:
-    """Of events (meter_id, start_us) those that are not from before the checkpoints."""
+    """Of events (meter_id, end_us) those that are not from before the checkpoints."""
     at_us = {meter_id: point.at_us for meter_id, point in resume.items()}
     start = pl.col("meter_id").replace_strict(at_us, default=NEVER_US, return_dtype=pl.Int64)
-    return events.filter(pl.col("start_us") >= start)
+    return events.filter(pl.col("end_us") >= start)
 
 
-def marks(first_us: int, last_us: int) -> list[int]:
-    """Times worth keeping after ``first_us`` up to ``last_us``, rising: midnights, and the last
-    whole hour."""
-    hour_us = last_us // HOUR_US * HOUR_US
-    if hour_us <= first_us:
-        return []
+def midnights(first_us: int, last_us: int) -> list[int]:
+    """Midnights worth keeping after ``first_us`` up to ``last_us``, rising."""
     days = np.arange(first_us // DAY_US + 1, last_us // DAY_US + 1).astype("datetime64[D]")
     months = days.astype("datetime64[M]")
     worth = np.append(True, months[1:] != months[:-1])[: len(days)]
     worth[-RECENT_DAYS:] = True
-    found = [int(day) * DAY_US for day in days[worth].astype(np.int64)]
-    return found if found[-1:] == [hour_us] else [*found, hour_us]
+    return [int(day) * DAY_US for day in days[worth].astype(np.int64)]
+
+
+def marks(first_us: int, last_us: int) -> list[int]:
+    """`midnights`, and the last whole hour."""
+    found, hour_us = midnights(first_us, last_us), last_us // HOUR_US * HOUR_US
+    return found if hour_us <= first_us or hour_us in found else [*found, hour_us]
 
 
 def sample_checkpoints(meter_id: str, t: Ints, span_us: int) -> list[Checkpoint]:
@@ -82,7 +83,7 @@ def sample_checkpoints(meter_id: str, t: Ints, span_us: int) -> list[Checkpoint]
     """
     found = []
     apart = _apart(t, span_us)
-    for at_us in marks(int(t[0]), int(t[-1])) if len(t) else []:
+    for at_us in midnights(int(t[0]), int(t[-1])) if len(t) else []:
         before = int(t[np.searchsorted(t, at_us) - 1])
         lay_us = min(before, at_us - round((1 + JITTER_RATIO) * span_us)) // GRID_US * GRID_US
         first = int(np.searchsorted(t, lay_us, side="right" if span_us else "left"))

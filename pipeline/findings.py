@@ -92,6 +92,15 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the amount is more than rated power allows in its span: it was not believed and leaves a "
         "gap",
     ),
+    "correction.settled": (
+        "info",
+        "a person stated what passed where nothing could be booked: it was laid over that time",
+    ),
+    "correction.unused": (
+        "warning",
+        "a stated amount fills no place: of places where nothing could be booked there is none in "
+        "its time, or more than one; state it for a time that holds one",
+    ),
     "amount.overlap": (
         "warning",
         "the span begins before the one before has ended: both were booked, low without what "

@@ -263,7 +263,7 @@ def _laid(
         backwards,
         {meter_id: start.lay_us for meter_id, start in starts.items()},
     )
-    events = _without(pl.concat([*made.events, said]), dropped)
+    events = _without(pl.concat([*made.events, since(said, resume)]), dropped)
     return Measured(
         intervals,
         gap_rows,

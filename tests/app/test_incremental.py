@@ -100,6 +100,8 @@ def counter(rng: random.Random, name: str) -> list[tuple[datetime, float]]:
             for _ in range(rng.randint(3, 60)):
                 time += timedelta(minutes=minutes)
                 rows.append((time, value))
+        elif dice < 0.017:
+            rows.append((time + timedelta(seconds=1), float("nan")))
         value += rng.choice([0, 1, rng.uniform(0, 90)]) * minutes / 15
         rows.append((time, value % 10000 if name == "short" else value))
     return rows
@@ -121,7 +123,7 @@ def enter(lake: Lake, site: Site, rng: random.Random, at: datetime) -> None:
         "plant_id": site.id, "start_utc": start, "end_utc": start + timedelta(days=1),
         "source": "typed", "entered_by": "me", "entered_utc": at, "reason": "late",
     }  # fmt: skip
-    kind = rng.choice(["output", "statement", "discard", "reading"])
+    kind = rng.choice(["output", "statement", "discard", "reading", "amount"])
     if kind == "output":
         table = OUTPUTS
         values |= {
@@ -138,14 +140,17 @@ def enter(lake: Lake, site: Site, rng: random.Random, at: datetime) -> None:
     else:
         table = CORRECTIONS
         values |= {"meter_id": rng.choice(["rated", "bare", "power"]), "kind": kind}
-        values["end_utc"] = start + timedelta(hours=2 if kind == "discard" else 0)
-        values["value"] = 123.0 if kind == "reading" else None
+        hours = {"discard": 2, "reading": 0, "amount": rng.choice([9, 60])}[kind]
+        values["end_utc"] = start + timedelta(hours=hours)
+        values["value"] = None if kind == "discard" else 123.0
     row = {name: values.get(name) for name in table.names}
     lake.append(table, pl.DataFrame([row], schema=table.polars_schema()))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_step_by_step_is_all_at_once(tmp_path: Path, seed: int) -> None:
+def test_step_by_step_is_all_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
     rng = random.Random(seed)
     site = load_site(write_works(tmp_path, meters=METERS, imports={}, installations=INSTALLED))
     lake = jobs.open_lake(site)
@@ -172,6 +177,9 @@ def test_step_by_step_is_all_at_once(tmp_path: Path, seed: int) -> None:
     assert worked
     again = jobs.refresh(site, lake, force=True)
     assert again.changed == (), again.rows
+    monkeypatch.setattr(measuring, "CHUNK_ROWS", 1500)
+    in_parts = jobs.refresh(site, lake, force=True)
+    assert in_parts.changed == (), in_parts.rows
     for table, rows in before.items():
         assert rows_of(lake, site, table).equals(rows), table.name
 

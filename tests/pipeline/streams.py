@@ -140,7 +140,11 @@ def faulted_streams(draw: st.DrawFn) -> Stream:
 
 def _place(draw: st.DrawFn, plan: Plan, fault: str) -> None:
     """Put a fault where there is room for it."""
-    if not plan.rate_known and (fault == "frozen" or (fault == "spike" and plan.kind != "counter")):
+    if not plan.rate_known and (
+        fault == "frozen"
+        or (fault == "spike" and plan.kind != "counter")
+        or (fault == "replaced by higher" and plan.quantum)
+    ):
         return  # without a rated power that is a load like another
     if (
         plan.modulus is not None
