@@ -29,12 +29,11 @@ FARTHER_BACK_US = 7 * 24 * HOUR_US
 """Before a dip window: how old a checkpoint a counter tries last, before it begins anew."""
 MOST_PARTS = 6
 """Of the times before which only some meters are to be read again, so many are told apart."""
-CHUNK_ROWS = 20_000_000
-"""Readings measured at a time, about 1.5 GB; a longer history is measured in parts."""
+CHUNK_ROWS = 5_000_000
+"""Readings measured at a time, in about 1 GB; a longer history is measured in parts."""
 CHANGE_SCHEMA = pl.Schema({"meter_id": pl.String(), "t0": pl.Int64(), "t1": pl.Int64()})
 
-_BEGINS = {INTERVALS: "interval_start_utc", GAPS: "gap_start_utc", FINDINGS: "end_utc"}
-"""By what rows are told to be from before a checkpoint: a finding is made at its end."""
+_AT = {INTERVALS: "interval_start_utc", GAPS: "gap_start_utc", FINDINGS: "end_utc"}
 
 
 @dataclass(frozen=True)
@@ -65,28 +64,58 @@ def remeasure(
 ) -> Remeasured:
     """Measure what was touched and put it into the lake; ``progress`` is carried forward."""
     some = [rule for rule in rules if todo.every or rule.meter_id in todo.meters]
-    changes, counts = [CHANGE_SCHEMA.to_frame()], dict.fromkeys((t.name for t in _BEGINS), 0)
     resume = partial(_resume, progress, _stated(site, lake))
-    since_us, parts = todo.since_us, _parts(site, lake) if todo.every else [None]
-    for until in parts if some or todo.every else []:
-        resume_us = {m: t for m, t in since_us.items() if m not in todo.anew}
-        measured = _measured(site, lake, progress.known, some, resume_us, until, resume)
-        _carry(progress, measured, some)
-        if until is not None:
-            since_us = dict.fromkeys((rule.meter_id for rule in rules), _us(until))
-        for table, frame in _frames(measured):
-            scope = _scope(table, measured, some, todo, site.plant.virtual)
-            if until is not None:
-                scope &= _before(table, resume(since_us))
-                frame = frame.filter(scope)
-            from_utc = _from(table, measured, some, todo)
-            done, differing = replace_rows(
-                lake, table, site.id, frame, scope, from_utc=from_utc, to_utc=until
-            )
-            counts[table.name] += done.changed
-            if table is not FINDINGS and not todo.every:
-                changes.append(_spans(table, differing))
+    since_us = {m: t for m, t in todo.since_us.items() if m not in todo.anew}
+    changes, counts = [CHANGE_SCHEMA.to_frame()], dict.fromkeys((t.name for t in _AT), 0)
+    done: list[list[Measured]] = []
+    for until in (_parts(site, lake) if todo.every else [None]) if some or todo.every else []:
+        done.append(_measured(site, lake, progress.known, some, since_us, until, resume))
+        _carry(progress, done[-1], some)
+        since_us = {} if until is None else {rule.meter_id: _us(until) for rule in rules}
+        if len(done) > 1:
+            _count(counts, _put(site, lake, done.pop(0), some, todo, following=done[0]))
+    for measured in done:
+        differing = _put(site, lake, measured, some, todo)
+        _count(counts, differing)
+        if not todo.every:
+            changes += [_spans(t, rows) for t, (_, rows) in differing.items() if t is not FINDINGS]
     return Remeasured(pl.concat(changes), counts)
+
+
+def _count(counts: dict[str, int], put: Mapping[Table, tuple[int, pl.DataFrame]]) -> None:
+    for table, (changed, _) in put.items():
+        counts[table.name] += changed
+
+
+def _put(
+    site: Site,
+    lake: Lake,
+    measured: Sequence[Measured],
+    rules: Sequence[MeterRule],
+    todo: Touched,
+    following: Sequence[Measured] | None = None,
+) -> dict[Table, tuple[int, pl.DataFrame]]:
+    """Put into the lake what was measured, but for what the ``following`` part made anew; by table
+    the number of rows that differ, and the rows by which."""
+    found = {}
+    for table, frame in _frames(measured):
+        scope = _scope(table, measured, rules, todo, site.plant.virtual)
+        meters, to_utc = {rule.meter_id for rule in rules}, None
+        if following is not None:
+            ends = _starts(table, following)
+            meters, to_utc = set(ends), _time(max(ends.values(), default=0))
+            scope &= _at_us(table) < _since(table, following)
+            frame = frame.filter(scope)
+        starts = _starts(table, measured)
+        # What is of a meter that is no more goes with the last part.
+        anywhen = table is FINDINGS or (todo.every and following is None) or meters - starts.keys()
+        first_us = min((starts[meter_id] for meter_id in meters & starts.keys()), default=0)
+        from_utc = None if anywhen else _time(first_us)
+        done, differing = replace_rows(
+            lake, table, site.id, frame, scope, from_utc=from_utc, to_utc=to_utc
+        )
+        found[table] = done.changed, differing
+    return found
 
 
 def _us(time: datetime) -> int:
@@ -253,6 +282,21 @@ def _starts(table: Table, measured: Sequence[Measured]) -> dict[str, int]:
     }
 
 
+def _meter(table: Table) -> pl.Expr:
+    return pl.col("subject" if table is FINDINGS else "meter_id")
+
+
+def _at_us(table: Table) -> pl.Expr:
+    """By which time rows are told to be from before a checkpoint: a finding is made at its end."""
+    return pl.col(_AT[table]).to_physical()
+
+
+def _since(table: Table, measured: Sequence[Measured]) -> pl.Expr:
+    """From when on the rows of a row's meter were made anew."""
+    starts = _starts(table, measured)
+    return _meter(table).replace_strict(starts, default=NEVER_US, return_dtype=pl.Int64)
+
+
 def _scope(
     table: Table,
     measured: Sequence[Measured],
@@ -261,36 +305,16 @@ def _scope(
     virtual: Collection[str],
 ) -> pl.Expr:
     """Which of the table's rows were made anew."""
-    meter = pl.col("subject" if table is FINDINGS else "meter_id")
-    since = meter.replace_strict(_starts(table, measured), default=NEVER_US, return_dtype=pl.Int64)
-    scope = pl.col(_BEGINS[table]).to_physical() >= since
+    scope = _at_us(table) >= _since(table, measured)
     if table is FINDINGS:
         scope &= pl.col("code").is_in(list(MESSAGES))
     if todo.every and table is not FINDINGS:
-        scope &= ~meter.is_in(sorted(virtual))  # made of these, later
-    return scope if todo.every else scope & meter.is_in([rule.meter_id for rule in rules])
-
-
-def _before(table: Table, resume: Mapping[str, Checkpoint]) -> pl.Expr:
-    """Which of the table's rows the next part will not make anew: those before its checkpoints.
-    Meters without one are measured whole each time, and put by the last part."""
-    ends = {m: p.at_us if table is FINDINGS else p.lay_us for m, p in resume.items()}
-    meter = pl.col("subject" if table is FINDINGS else "meter_id")
-    end = meter.replace_strict(ends, default=NEVER_US, return_dtype=pl.Int64)
-    return pl.col(_BEGINS[table]).to_physical() < end
-
-
-def _from(
-    table: Table, measured: Sequence[Measured], rules: Sequence[MeterRule], todo: Touched
-) -> datetime | None:
-    starts = _starts(table, measured)
-    if todo.every or table is FINDINGS or any(rule.meter_id not in starts for rule in rules):
-        return None
-    return _time(min(starts.values()))
+        scope &= ~_meter(table).is_in(sorted(virtual))  # made of these, later
+    return scope if todo.every else scope & _meter(table).is_in([rule.meter_id for rule in rules])
 
 
 def _spans(table: Table, differing: pl.DataFrame) -> pl.DataFrame:
-    start = pl.col(_BEGINS[table]).to_physical()
+    start = pl.col(_AT[table]).to_physical()
     end = start + GRID_US if table is INTERVALS else pl.col("gap_end_utc").to_physical()
     return differing.select("meter_id", t0=start, t1=end)
 

@@ -177,7 +177,7 @@ def test_step_by_step_is_all_at_once(
     assert worked
     again = jobs.refresh(site, lake, force=True)
     assert again.changed == (), again.rows
-    monkeypatch.setattr(measuring, "CHUNK_ROWS", 1500)
+    monkeypatch.setattr(measuring, "CHUNK_ROWS", 3000)
     in_parts = jobs.refresh(site, lake, force=True)
     assert in_parts.changed == (), in_parts.rows
     for table, rows in before.items():
