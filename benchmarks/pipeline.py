@@ -61,6 +61,7 @@ def make_file(folder: Path, readings: int, faults: int) -> dict[str, Path]:
             time_utc=pl.from_epoch("t", "us").dt.replace_time_zone("UTC"),
             value="value",
             status=pl.lit("good"),
+            received_utc=pl.from_epoch("t", "us").dt.replace_time_zone("UTC"),
         )
         for number, (t, v) in enumerate(meters)
     ]
@@ -80,7 +81,7 @@ def run_kgce(file: Path) -> dict[str, float]:
     from config.tables import STATEMENTS
     from pipeline.measure import measure
     from pipeline.periods import periods
-    from pipeline.rollup import meter_periods
+    from pipeline.rollup import interval_sums, meter_periods
     from pipeline.rules import US_PER_H, MeterRule
 
     rules = [
@@ -105,7 +106,9 @@ def run_kgce(file: Path) -> dict[str, float]:
     months = periods(
         "month", datetime(2026, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC), ZoneInfo("UTC")
     )
-    by_month = meter_periods(measured.intervals.lazy(), measured.gaps.lazy(), months, rules)
+    sums = interval_sums(measured.intervals.lazy(), months)
+    gaps, backwards = measured.gaps.lazy(), measured.known.backwards
+    by_month = meter_periods(sums, gaps, months, rules, backwards)
     return {
         "sum": by_month["amount"].sum(),
         "intervals": len(measured.intervals),
