@@ -77,8 +77,8 @@ def campaign(kills: int, seed: int, folder: Path, only: str = "") -> Tally:
     with CrashPlant(folder) as plant:
         points = [point for point in ALL.values() if only in point.name]
         firsts = [point for point in points if point.once]
-        for point in firsts[:kills]:
-            _kill(plant, tally, point, chance)
+        for first in firsts[:kills]:
+            _kill(plant, tally, first, chance)
         plant.begin()
         others = [point for point in points if not point.once]
         for point in drawn(others, kills - len(firsts), chance, whole=not only):

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -143,7 +144,8 @@ class CrashPlant:
     @contextmanager
     def daemon(self, *program: str | Path) -> Iterator[Daemon]:
         """A daemon from its first moment on; killed at the end if it is still there."""
-        daemon = Daemon(self.plant, self.log, **({"program": program} if program else {}))
+        started = partial(Daemon, program=program) if program else Daemon
+        daemon = started(self.plant, self.log)
         try:
             yield daemon
         finally:
@@ -227,8 +229,8 @@ class CrashPlant:
     def account(self, meter_id: str) -> Account:
         (row,) = (row for row in status(self.plant).records() if row["meter_id"] == meter_id)
         names = ("expected", "good", "missing", "dropped", "duplicates")
-        reasons = json.loads(row["reasons"] or "{}")
-        return Account(meter_id, *(int(row[name]) for name in names), reasons)
+        counts = {name: int(row[name]) for name in names}
+        return Account(meter_id, **counts, reasons=json.loads(row["reasons"] or "{}"))
 
     def accounts(self) -> list[Account]:
         return [self.account(meter_id) for meter_id in (*POLLED, NUMBERED["meter_id"])]

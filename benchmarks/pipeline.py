@@ -110,7 +110,7 @@ def run_kgce(file: Path) -> dict[str, float]:
     gaps, backwards = measured.gaps.lazy(), measured.known.backwards
     by_month = meter_periods(sums, gaps, months, rules, backwards)
     return {
-        "sum": by_month["amount"].sum(),
+        "sum": float(by_month["amount"].sum()),
         "intervals": len(measured.intervals),
         "findings": len(measured.findings),
         "gaps": len(measured.gaps),
@@ -132,7 +132,7 @@ def run_duckdb(file: Path) -> dict[str, float]:
         "SELECT sum(d) FROM (SELECT value - lag(value) OVER (PARTITION BY meter_id ORDER BY "
         f"time_utc) AS d FROM read_parquet('{file}'))"
     )
-    (row,) = duckdb.sql(query).fetchall()
+    (row,) = duckdb.execute(query).fetchall()
     return {"sum": row[0]}
 
 

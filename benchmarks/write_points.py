@@ -27,6 +27,7 @@ from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 Arguments = tuple[Any, ...]
 
@@ -308,13 +309,12 @@ def die() -> None:
 def compact_every(seconds: float) -> None:
     """Let the daemon compact so often; plant.yaml allows no less than an hour."""
     from app import daemon
-
-    real = daemon.intervals_s
+    from app.scheduled import intervals_s
 
     def often(site: Any) -> dict[str, float]:
-        return {**real(site), "compact": seconds}
+        return {**intervals_s(site), "compact": seconds}
 
-    daemon.intervals_s = often
+    patch.object(daemon, "intervals_s", often).start()
 
 
 def main() -> None:

@@ -94,10 +94,14 @@ def _without_largest(rises: Floats) -> float:
 
 
 def part_of(t: Ints, v: Floats, cut: Bools, readings: Ints) -> Part:
-    """The rises from each of ``readings`` (indices) to the next."""
-    steps = np.diff(v[readings])
+    """The rises from each of ``readings`` (indices) to the next, but for those into a spike: what
+    falls at once, or comes back later to between where it rose from and to."""
+    values = v[readings]
+    steps = np.diff(values)
     ordinary = (steps > 0) & ~cut[readings[1:]]
-    ordinary[:-1] &= steps[1:] >= 0  # what falls at once was a spike
+    ordinary[:-1] &= steps[1:] >= 0
+    lowest = np.minimum.accumulate(values[::-1])[::-1][1:]
+    ordinary &= (lowest < values[:-1]) | (lowest == values[1:])
     rising = np.flatnonzero(ordinary)
     if not len(rising):
         return Part(0.0, steps[:0])
