@@ -7,7 +7,6 @@ computed from the beginning, with the same result.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,10 +44,6 @@ class Progress:
     longest_gap_us: int = 0
     known: Known = field(default_factory=Known)
     checkpoints: dict[str, list[Checkpoint]] = field(default_factory=dict)
-
-    def take(self, points: Mapping[str, list[Checkpoint]]) -> None:
-        """Put the checkpoints of some meters in the place of their old ones."""
-        self.checkpoints.update(points)
 
     def save(self, file: Path) -> None:
         """Write it whole or not at all; where the disk is full, not at all."""

@@ -191,8 +191,9 @@ CASES = [
          [0, *rising(50_000, 90)], codes={1: "counter.jump"}, events=["counter.jump"]),
     Case("first reading 0, and no rated power", [0, *rising(50_000, 90)],
          codes={1: "counter.jump"}, events=["counter.jump"], limits=UNKNOWN),
-    Case("first reading 0, a register that stands, and a spike", [0, *[5e4] * 5, 9e6, 9e6, *[5e4] * 8],
-         [6, 7], codes={1: "counter.jump"}, events=["counter.jump", "counter.spike"], limits=UNKNOWN),
+    Case("first reading 0, a register that stands, and a spike",
+         [0, *[5e4] * 5, 9e6, 9e6, *[5e4] * 8], [6, 7], codes={1: "counter.jump"},
+         events=["counter.jump", "counter.spike"], limits=UNKNOWN),
     Case("a new counter begins with 0", rising(0, 20), limits=UNKNOWN),
     Case(
         "high readings that climb by more than the register in all",
