@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -87,19 +86,6 @@ def test_after_a_kill_in_a_refresh_the_next_one_leaves_no_figure_behind(
     assert not any(jobs.refresh(site, jobs.open_lake(site), force=True).rows.values())
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this machine does not allow to mount a tmpfs")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 def fill(file: Path) -> None:
     """Write until the disk is full."""
     handle = os.open(file, os.O_CREAT | os.O_WRONLY)
@@ -112,6 +98,7 @@ def fill(file: Path) -> None:
         os.close(handle)
 
 
+@pytest.mark.parametrize("small_disk", [8], indirect=True)
 def test_on_a_full_disk_it_waits_says_so_and_goes_on(small_disk: Path, tmp_path: Path) -> None:
     with CrashPlant(tmp_path, storage=small_disk / "data") as plant:
         plant.begin()
