@@ -31,6 +31,7 @@ LOST = ("outage", "lost", "reset in outage")
 # Readings of these say nothing true.
 FALSE = (*LOW, "spike", "outage", "lost")
 RENEWED = ("reset", "reset without climb", "reset in outage", "replaced by lower")
+OTHER_REGISTER = (*RENEWED, "replaced by higher")
 
 Rows = list[tuple[int, float]]
 
@@ -215,13 +216,13 @@ def _decide(plan: Plan, shown: list[float], fault: str, a: int, b: int) -> None:
         plan.decidable = False  # a new register can have climbed as high
     if plan.modulus is None:
         return
-    if sum(other in (*RENEWED, "replaced by higher") for other, _, _ in plan.places) > 1:
+    if sum(other in OTHER_REGISTER for other, _, _ in plan.places) > 1:
         plan.decidable = False  # the second one can bring back the level of the first
     if fault in LOW and shown[b] < level:
         plan.decidable = False  # it rolled over meanwhile
     if fault == "frozen" and _most(plan, a - 1, b) >= plan.modulus:
         plan.decidable = False  # it rolled over, who knows how often
-    if fault in (*LOW, *RENEWED, "replaced by higher") and step % plan.modulus <= max(
+    if fault in (*LOW, *OTHER_REGISTER) and step % plan.modulus <= max(
         _most(plan, a - 1, after), 0.1 * plan.modulus
     ):
         plan.decidable = False  # as near to the modulus as a rollover
