@@ -188,16 +188,19 @@ def rows_of(lake: Lake, site: Site, table: Table) -> pl.DataFrame:
     return lake.scan(table, site.id).collect().sort(table.names)
 
 
+@pytest.mark.parametrize("code", ["counter.frozen", "counter.reset"])
 @pytest.mark.parametrize(("still_h", "tries"), [(80, 1), (100, 2), (200, 3)])
 def test_a_register_that_stood_still_since_before_the_context_goes_on_from_farther_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still_h: int, tries: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still_h: int, tries: int, code: str
 ) -> None:
-    """Its catch-up is booked over the time it stood: a decision on readings long passed by."""
+    """What it hid is booked, or not, over the time it stood: a decision on readings long passed
+    by, whether it then catches up or is reset."""
     site = load_site(write_works(tmp_path, meters=[METERS[0]], imports={}))
     lake = jobs.open_lake(site)
     times = [START + timedelta(minutes=5 * n) for n in range(12 * 24 * 16)]
     stands, catches_up = len(times) - 8 - 12 * still_h, len(times) - 8
-    values = [float(n if n < stands or n >= catches_up else stands) for n in range(len(times))]
+    later = catches_up if code == "counter.reset" else 0
+    values = [float(min(n, stands) if n < catches_up else n - later) for n in range(len(times))]
     rows = [("rated", t, v) for t, v in zip(times, values, strict=True)]
     put(lake, site, rows[:catches_up], times[-1])
     jobs.refresh(site, lake)
@@ -214,7 +217,7 @@ def test_a_register_that_stood_still_since_before_the_context_goes_on_from_farth
     assert begun[0] < 2 * 3600
     assert all(ago_s - first_s >= 24 * 3600 for first_s, ago_s in pairwise(begun))
     codes = lake.scan(FINDINGS, site.id).select("code").collect()["code"].to_list()
-    assert "counter.frozen" in codes
+    assert code in codes
     stepwise = {table: rows_of(lake, site, table) for table in (INTERVALS, GAPS, FINDINGS)}
     jobs.refresh(site, lake, force=True)
     assert all(rows_of(lake, site, table).equals(old) for table, old in stepwise.items())

@@ -209,6 +209,33 @@ def test_other_readings_than_those_that_were_decided_on(late: bool) -> None:
     assert go_on(state, t, v, limits)[0].reached_back
 
 
+def test_a_catch_up_that_turns_out_to_be_a_spike() -> None:
+    """What an earlier walk said of it is void, and with it the state."""
+    v = np.concatenate([np.arange(60.0), np.full(30, 59.0), np.full(5, 89.0), np.full(9, 59.0)])
+    t = np.arange(len(v), dtype=np.int64)
+    limits = {"window_us": 40, "max_gap_us": 3, "lookback_us": 60, "rate_per_us": 1.2}
+    first = walk(t[:95], v[:95], **limits)
+    assert [event.code for event in first.events] == ["counter.frozen"]
+    assert first.settled(np.array([94]))
+    whole = walk(t, v, **limits)
+    assert not whole.frozen
+    assert not whole.keep[90:95].any()
+    assert go_on(state_at(first, t[:95], v[:95], 94), t, v, limits)[0].reached_back
+
+
+def test_a_decision_that_falls_back_to_before_the_boundary_looks_farther_than_the_context() -> None:
+    """A rise over a gap, which nothing bounds, is a spike once what follows falls below all."""
+    v = np.concatenate([np.arange(300.0), np.arange(10_300.0, 10_305.0), np.arange(10.0, 30.0)])
+    t = np.arange(len(v), dtype=np.int64) + np.where(np.arange(len(v)) < 300, 0, 10)
+    limits = {"window_us": 40, "max_gap_us": 3, "lookback_us": 60, "rate_per_us": None}
+    first = walk(t[:305], v[:305], **limits)
+    assert first.keep.all()
+    assert first.settled(np.array([304]))
+    whole = walk(t, v, **limits)
+    assert [event.code for event in whole.events] == ["counter.spike", "counter.reset"]
+    assert go_on(state_at(first, t[:305], v[:305], 304), t, v, limits)[0].reached_back
+
+
 def test_readings_that_stood_still_tell_what_is_usual() -> None:
     """After a catch-up the register stands still once more, for what is no longer unusual."""
     on, still = ("on", 11, 1), ("still", 8, 1)
