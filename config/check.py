@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from config.check_allocations import problems_of_allocations
@@ -15,6 +15,7 @@ from config.errors import ConfigError
 from config.models import Meter
 from config.shifts import shift_problems
 from config.site import Site
+from config.standards_own import OwnBenchmark, OwnNorm
 from config.units import AMOUNT_UNITS, RATE_UNITS, amount_unit_of, conversion_factor
 from config.virtual import VirtualMeter
 from config.yaml import KeyPath, Source
@@ -27,6 +28,7 @@ def problems_of(site: Site, source: Source) -> list[ConfigError]:
     rules: tuple[Callable[[Site, Source], Problems], ...] = (
         _nodes,
         _own_factors,
+        _own_levels,
         _meters,
         _products,
         _imports,
@@ -72,6 +74,25 @@ def ancestors(site: Site, node_id: str) -> list[str]:
         above.append(here)
         here = site.plant.nodes[here].parent
     return above
+
+
+def _own_levels(site: Site, source: Source) -> Problems:
+    plant = site.plant
+    own: dict[str, tuple[Sequence[OwnNorm | OwnBenchmark], tuple[str, ...]]] = {
+        "norms": (plant.norms, ("level1", "level2", "level3")),
+        "benchmarks": (plant.benchmarks, ("benchmark_level", "baseline_level")),
+    }
+    for key, (rows, levels) in own.items():
+        ids = [row.id for row in rows]
+        for index, row in enumerate(rows):
+            place = source.place((key, index))
+            if row.id in ids[:index]:
+                yield ConfigError(f"{place}: {row.id} stands twice", allowed="one row for an id")
+            if all(getattr(row, level) is None for level in levels):
+                yield ConfigError(
+                    f"{place}: {row.id} has no level",
+                    allowed=f"at least one of {', '.join(levels)}",
+                )
 
 
 def _own_factors(site: Site, source: Source) -> Problems:
@@ -183,10 +204,10 @@ def _factor_exists(site: Site, meter: Meter | VirtualMeter, at: Callable[[str], 
     energy = meter.energy or ""
     row = site.library.factor(energy, "calorific", date.max)
     if row is None or row.kgce_per_unit is None:
-        ranged = row is not None and row.kgce_low is not None and row.kgce_high is not None
+        low, high = row and row.kgce_per_unit_low, row and row.kgce_per_unit_high
+        span = f" ({low} to {high} kgce/{row.unit})" if row and low and high else ""
         yield ConfigError(
-            f"{at('energy')}: {energy} has no single factor to standard coal"
-            + (f" ({row.kgce_low} to {row.kgce_high} kgce/{row.unit})" if row and ranged else ""),
+            f"{at('energy')}: {energy} has no single factor to standard coal{span}",
             todo="state yours under `factors:` in plant.yaml, with date and source",
         )
 

@@ -28,6 +28,7 @@ def load(file: Path) -> Site:
         _bring_in_meters(file, source)
     plant = validate(Plant, source)
     library = read_library().with_own(plant.factors)
+    library = library.with_own_levels(plant.norms, plant.benchmarks)
     devices: dict[str, Device] = {}
     problems: list[ConfigError] = []
     for meter_id, meter in plant.meters.items():

@@ -19,6 +19,7 @@ from config.connections import Connection
 from config.installations import Installation
 from config.register_map import BASES, Base, NumberType
 from config.shifts import Shift, ShiftName
+from config.standards_own import OwnBenchmark, OwnNorm
 from config.virtual import VirtualMeter
 
 Kind = Literal["counter", "gauge", "amount"]
@@ -408,6 +409,10 @@ class Plant(Model):
         (), description="How energy of shared nodes goes to products."
     )
     factors: tuple[FactorRow, ...] = Field((), description="The plant's own coal factors.")
+    norms: tuple[OwnNorm, ...] = Field((), description="The plant's own rows of norms.")
+    benchmarks: tuple[OwnBenchmark, ...] = Field(
+        (), description="The plant's own benchmark and baseline levels."
+    )
     shifts: dict[ShiftName, tuple[Shift, ...]] = Field(
         default_factory=dict,
         description="Shifts (班次), by name; a list where the times of one changed.",

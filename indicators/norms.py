@@ -15,7 +15,8 @@ from functools import cache
 from typing import Literal
 
 from config.errors import ConfigError
-from config.standards import Library, NormRow
+from config.standards import Library
+from config.standards_rows import NormRow
 from config.units import conversion_factor
 
 Kind = Literal["unit_product_energy", "unit_product_electricity", "unit_product_coal"]

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import polars as pl
 
 from config.errors import ConfigError
-from config.standards import CONFIDENCES, Factor, Library, NormRow
+from config.standards import CONFIDENCES, Library
+from config.standards_rows import Factor, NormRow
 from config.units import conversion_factor
 from indicators.coal import UNKNOWN, Coefficient
 from indicators.norms import POWER_SUPPLY_INDICATOR

@@ -12,7 +12,8 @@ import polars as pl
 from config.errors import ConfigError
 from config.models import Product
 from config.site import Site
-from config.standards import CONFIDENCES, Library, NormRow, weakest
+from config.standards import CONFIDENCES, Library, weakest
+from config.standards_rows import NormRow
 from config.tables import INDICATORS
 from config.units import conversion_factor
 from indicators.boundary import energy_of, expected_of

@@ -14,12 +14,14 @@ from config.models import FactorRow
 from config.standards import (
     BASES,
     CONFIDENCES,
+    FILES,
     STANDARDS_FOLDER,
     Basis,
     Library,
     read_library,
     weakest,
 )
+from config.standards_own import OwnBenchmark, OwnNorm
 from config.units import AMOUNT_UNITS
 
 
@@ -36,6 +38,7 @@ def rows_of(name: str) -> list[dict[str, str]]:
 def test_every_row_of_the_files_is_there(library: Library) -> None:
     assert len(library.norms) == len(rows_of("norm_limits.csv")) == 806
     assert len(library.factors) == len(rows_of("factors.csv")) == 80
+    assert len(library.benchmarks) == len(rows_of("benchmark_levels.csv")) == 72
 
 
 def test_ids_are_unique_and_free_of_the_separator(library: Library) -> None:
@@ -51,6 +54,42 @@ def test_norm_ids_say_standard_product_and_indicator(library: Library) -> None:
         assert any(level is not None for level in norm.levels)
 
 
+def test_benchmark_ids_say_notice_product_and_indicator(library: Library) -> None:
+    for row_id, row in library.benchmarks.items():
+        assert row_id == f"{row.notice}|{row.product}|{row.indicator}"
+    known = [r for r in library.benchmarks.values() if r.benchmark_level is not None]
+    assert len(known) == 62
+    assert all(r.baseline_level is not None for r in known)
+
+
+def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
+    for file in FILES:
+        text = (STANDARDS_FOLDER / file).read_text(encoding="utf-8")
+        (tmp_path / file).write_text(text.replace("baseline_level", "base"), encoding="utf-8")
+    with pytest.raises(ConfigError, match="column baseline_level is missing"):
+        read_library(tmp_path)
+
+
+def test_own_levels_go_before_ours(library: Library) -> None:
+    norm_id = "GB 16780-2021|水泥熟料|单位产品综合能耗"
+    standard, product, indicator = norm_id.split("|")
+    newer = OwnNorm(
+        standard=standard, product=product, indicator=indicator, unit="kgce/t",
+        level3=110, effective_from=date(2027, 1, 1), source="printed annex, page 4",
+    )  # fmt: skip
+    added = OwnBenchmark(
+        notice="闽工信〔2026〕1号", product="水泥熟料", indicator="单位产品综合能耗", unit="kgce/t",
+        benchmark_level=98, effective_from=date(2026, 1, 1), source="notice",
+    )  # fmt: skip
+    mine = library.with_own_levels([newer], [added])
+    row = mine.norms[norm_id]
+    assert (row.levels, row.note) == ((None, None, 110.0), "printed annex, page 4")
+    assert row.title_zh == library.norms[norm_id].title_zh
+    assert len(mine.norms) == len(library.norms)
+    assert mine.benchmarks[added.id].benchmark_level == 98
+    assert library.norms[norm_id].level3 == 117
+
+
 def test_factors_have_known_units_one_for_each_energy(library: Library) -> None:
     units: dict[str, set[str]] = {}
     for factor in library.factors:
@@ -58,7 +97,7 @@ def test_factors_have_known_units_one_for_each_energy(library: Library) -> None:
         units.setdefault(factor.energy, set()).add(factor.unit)
         assert factor.kind in ("fuel", "electricity", "heat", "medium")
         assert factor.kgce_per_unit is None or factor.kgce_per_unit > 0
-        assert (factor.kgce_low is None) == (factor.kgce_high is None)
+        assert (factor.kgce_per_unit_low is None) == (factor.kgce_per_unit_high is None)
     assert {energy: {unit} for energy, unit in library.energies.items()} == units
 
 
@@ -150,12 +189,14 @@ WRONG: list[tuple[str, str, str, str]] = [
     ("factors.csv", "id", "TWICE", ":3: id 'TWICE' stands on line 2 too"),
     ("norm_limits.csv", "level2", "≤87", ":2: level2 '≤87'"),
     ("norm_limits.csv", "confidence", "sure", ":2: confidence 'sure'"),
+    ("benchmark_levels.csv", "baseline_level", "117,5", ":2: baseline_level '117,5'"),
+    ("benchmark_levels.csv", "notice", "", ":2: notice is empty"),
 ]
 
 
 @pytest.mark.parametrize(("name", "column", "cell", "says"), WRONG)
 def test_refuses_a_wrong_row(name: str, column: str, cell: str, says: str, tmp_path: Path) -> None:
-    for file in ("factors.csv", "norm_limits.csv"):
+    for file in FILES:
         rows = rows_of(file)[:2]
         if file == name:
             for row in rows[: 2 if column == "id" else 1]:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import ConfigError
-from config.standards import Library, NormRow, read_library
+from config.standards import Library, read_library
+from config.standards_rows import NormRow
 from config.units import AMOUNT_UNITS
 from indicators.norms import (
     DENOMINATORS,

@@ -1,0 +1,74 @@
+"""Whether the rows of the standards library are fit to judge by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from config.standards import Library
+from config.units import AMOUNT_UNITS
+from indicators.norms import use_of
+
+
+class Doubt(NamedTuple):
+    """Something about one row. ``error``: no figure may be built on it; ``note``: look at it."""
+
+    severity: Literal["error", "note"]
+    file: str
+    id: str
+    message: str
+
+
+def doubts_of(library: Library) -> Iterator[Doubt]:
+    """Every doubt about the library's rows.
+
+    Levels that are negative, or out of order, are legal (converter steel, GB 21258-2024). So is one
+    that the standard leaves blank, and an indicator that is no plain ratio: it is never computed.
+    """
+    yield from _factors(library)
+    yield from _norms(library)
+    yield from _benchmarks(library)
+
+
+def _factors(library: Library) -> Iterator[Doubt]:
+    file = "factors.csv"
+    units: dict[str, str] = {}
+    dated: dict[tuple[object, ...], str] = {}
+    for row in library.factors:
+        unit = units.setdefault(row.energy, row.unit)
+        if row.unit not in AMOUNT_UNITS:
+            yield Doubt("error", file, row.id, f"unit {row.unit!r} is not known")
+        elif row.unit != unit:
+            yield Doubt("error", file, row.id, f"unit {row.unit}, other rows of it have {unit}")
+        if row.kgce_per_unit is not None and row.kgce_per_unit < 0:
+            yield Doubt("error", file, row.id, f"{row.kgce_per_unit} kgce/{row.unit} is below zero")
+        low, high = row.kgce_per_unit_low, row.kgce_per_unit_high
+        if (low is None) != (high is None) or (low is not None and high is not None and low > high):
+            yield Doubt("error", file, row.id, f"{low} to {high} is no range")
+        if row.effective_from is not None and row.scope in ("general", "plant"):
+            key = row.energy, row.basis, row.scope, row.effective_from
+            if (first := dated.setdefault(key, row.id)) != row.id:
+                yield Doubt("error", file, row.id, f"holds from the same day as {first}")
+
+
+def _norms(library: Library) -> Iterator[Doubt]:
+    file = "norm_limits.csv"
+    for row in library.norms.values():
+        if all(level is None for level in row.levels):
+            yield Doubt("error", file, row.id, "no level at all")
+        if use_of(row).refusal.endswith("is not known"):
+            yield Doubt("error", file, row.id, f"unit {row.unit!r} is not known")
+        if row.effective_from is None:
+            yield Doubt("note", file, row.id, "the day from which it holds is not known")
+        if row.confidence == "doubtful":
+            yield Doubt("note", file, row.id, f"doubtful: {row.note}")
+
+
+def _benchmarks(library: Library) -> Iterator[Doubt]:
+    file = "benchmark_levels.csv"
+    for row in library.benchmarks.values():
+        best, least = row.benchmark_level, row.baseline_level
+        if best is None and least is None:
+            yield Doubt("note", file, row.id, "levels not known: state them under `benchmarks:`")
+        elif best is not None and least is not None and best > least:
+            yield Doubt("error", file, row.id, f"benchmark {best} is above baseline {least}")
