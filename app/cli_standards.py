@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.command import FormatOption, LangOption, OutputOption, app, lang_of, say, site_of
+from app.command import (
+    DEFAULT_PLANT,
+    FormatOption,
+    LangOption,
+    OutputOption,
+    PlantOption,
+    app,
+    lang_of,
+    say,
+    site_of,
+)
 from app.options import Format
 
 if TYPE_CHECKING:
@@ -96,6 +106,27 @@ def check_standards(
     say(f"{rows} rows, version {library.version}: {errors} in error, {len(doubts) - errors} notes")
     if errors:
         raise typer.Exit(1)
+
+
+@app.command()
+def benchmark(
+    period: Annotated[str, typer.Argument(help="Month or year: 2026-10.")],
+    plant: PlantOption = DEFAULT_PLANT,
+    product: Annotated[str | None, typer.Option(help="Only this product.")] = None,
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+    lang: LangOption = None,
+) -> None:
+    """Each product against norms, benchmarks and its own best; the largest saving first."""
+    from app import jobs
+    from app.benchmarking import SCREEN, compared
+    from app.output import emit
+
+    site = site_of(plant)
+    found, said = compared(site, jobs.open_lake(site), period, product)
+    emit(found, form, output, lang=lang_of(lang), columns=SCREEN)
+    for line in said:
+        say(line)
 
 
 def _library(plant: Path | None) -> Library:

@@ -220,7 +220,11 @@ def _products(site: Site, source: Source) -> Problems:
                 f"{source.place((*path, 'unit'))}: {product.unit!r} is no unit of output",
                 allowed=", ".join(AMOUNT_UNITS),
             )
-        for key, names in (("boundary", product.boundary), ("norms", product.norms)):
+        for key, names in (
+            ("boundary", product.boundary),
+            ("norms", product.norms),
+            ("benchmarks", product.benchmarks),
+        ):
             for name in sorted({name for name in names if names.count(name) > 1}):
                 yield ConfigError(f"{source.place((*path, key))}: {name!r} stands twice")
         for node_id in product.boundary:
@@ -234,21 +238,24 @@ def _products(site: Site, source: Source) -> Problems:
                     "twice",
                     allowed="nodes none of which is inside another",
                 )
-        for norm in product.norms:
-            place = source.place((*path, "norms"))
-            if norm not in site.library.norms:
-                yield _unknown_norm(site, place, norm)
+        for key, names, known, file in (
+            ("norms", product.norms, [*site.library.norms], "norm_limits.csv"),
+            ("benchmarks", product.benchmarks, [*site.library.benchmarks], "benchmark_levels.csv"),
+        ):
+            for name in names:
+                if name not in known:
+                    yield _unknown_row(source.place((*path, key)), key[:-1], name, known, file)
 
 
-def _unknown_norm(site: Site, place: str, norm: str) -> ConfigError:
-    standard = norm.split("|")[0]
-    rows = [row for row in site.library.norms if row.startswith(standard + "|")]
-    near = difflib.get_close_matches(norm, rows or site.library.norms, 1, 0.3)
+def _unknown_row(place: str, kind: str, name: str, known: list[str], file: str) -> ConfigError:
+    standard = name.split("|")[0]
+    rows = [row for row in known if row.startswith(standard + "|")]
+    near = difflib.get_close_matches(name, rows or known, 1, 0.3)
     return ConfigError(
-        f"{place}: unknown norm {norm!r}",
-        allowed="standard|product|indicator of config/standards/norm_limits.csv"
+        f"{place}: unknown {kind} {name!r}",
+        allowed=f"standard|product|indicator of config/standards/{file}"
         + (f"; {standard} has {len(rows)} rows" if rows else ""),
-        todo=f"did you mean {near[0]!r}?" if near else "look the row up in the file",
+        todo=f"did you mean {near[0]!r}?" if near else "kgce standards search finds it",
     )
 
 

@@ -245,6 +245,9 @@ class Product(Model):
     norms: tuple[str, ...] = Field(
         (), description="Ids of norm rows, such as `GB 16780-2021|水泥熟料|单位产品综合能耗`."
     )
+    benchmarks: tuple[str, ...] = Field(
+        (), description="Ids of benchmark rows: `发改产业〔2023〕723号|水泥熟料|单位产品综合能耗`."
+    )
     standard_factor: float = Field(
         1.0, gt=0, description="Standard product per unit of output (conversion of grades)."
     )

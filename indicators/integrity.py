@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from config.standards import Library
 from config.units import AMOUNT_UNITS
-from indicators.norms import use_of
+from indicators.norms import parse_unit, use_of
 
 
 class Doubt(NamedTuple):
@@ -70,5 +70,9 @@ def _benchmarks(library: Library) -> Iterator[Doubt]:
         best, least = row.benchmark_level, row.baseline_level
         if best is None and least is None:
             yield Doubt("note", file, row.id, "levels not known: state them under `benchmarks:`")
-        elif best is not None and least is not None and best > least:
+        elif parse_unit(row.unit) is None:
+            yield Doubt(
+                "note", file, row.id, f"{row.unit} is no plain ratio: nothing is held to it"
+            )
+        if best is not None and least is not None and best > least:
             yield Doubt("error", file, row.id, f"benchmark {best} is above baseline {least}")

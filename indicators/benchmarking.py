@@ -1,0 +1,153 @@
+"""Benchmarking (能效对标): a product's figure against every reference, ranked by saving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from config.models import Product
+from config.site import Site
+from config.standards import Library, weakest
+from config.standards_rows import BenchmarkRow
+from indicators.coal import label_day
+from indicators.norms import (
+    COAL_INDICATORS,
+    Kind,
+    Ratio,
+    distance_tce_per_year,
+    kgce_per_numerator,
+    parse_unit,
+)
+
+SCHEMA: dict[str, Any] = {
+    "subject": pl.String,
+    "indicator": pl.String,
+    "period": pl.String,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "unit": pl.String,
+    "coverage_ratio": pl.Float64,
+    "status": pl.String,
+    "against": pl.String,
+    "reference": pl.String,
+    "reference_value": pl.Float64,
+    "gap": pl.Float64,
+    "gap_ratio": pl.Float64,
+    "sure": pl.Boolean,
+    "tce_per_year": pl.Float64,
+    "confidence": pl.String,
+}
+
+
+class Reference(NamedTuple):
+    """What a figure is held against: a kind, a name (id of a row, or a period), and its value."""
+
+    against: str
+    name: str
+    value: float
+    confidence: str
+
+
+def benchmarked(figures: pl.DataFrame, site: Site, period: str) -> pl.DataFrame:
+    r"""One row for each figure of ``period`` and each reference, the largest saving first.
+
+    .. math:: g = e - e_{ref}, \quad S = g \cdot k \cdot P \cdot \frac{365 \mathrm{d}}{T} / 1000
+
+    ``figures``: rows of INDICATORS of one grain. References are the levels of the figure's norm,
+    benchmark and baseline of the product's rows of the notice, the plant's own best complete period
+    and the same month of the year before. ``gap`` [unit] above zero is still to go; ``gap_ratio``
+    [1] is of the reference; ``tce_per_year`` [tce/a] is what closing it saves at the period's rate
+    of output; ``sure``: the gap has one sign within the figure's bounds. A refused figure has no
+    row.
+    """
+    own = figures.filter(pl.col("plant_id") == site.id, pl.col("value").is_not_null())
+    rows = [
+        _row(row, ratio, one, site.library)
+        for row in own.filter(pl.col("period") == period).iter_rows(named=True)
+        if (ratio := parse_unit(row["unit"])) is not None
+        for one in _references(row, own, site)
+    ]
+    made = pl.DataFrame(rows, schema=SCHEMA, orient="row").unique(maintain_order=True)
+    order = ("tce_per_year", "subject", "indicator", "against", "reference")
+    return made.sort(order, descending=[True, *[False] * 4], nulls_last=True)
+
+
+def _references(row: dict[str, Any], own: pl.DataFrame, site: Site) -> Iterator[Reference]:
+    for level in (1, 2, 3):
+        if row[f"level{level}"] is not None:
+            norm = site.library.norms[row["norm"]]
+            yield Reference(f"norm level {level}", norm.id, row[f"level{level}"], norm.confidence)
+    for found in _benchmarks(site.plant.products[row["subject"]], row, site.library):
+        for name, value in (
+            ("benchmark", found.benchmark_level),
+            ("baseline", found.baseline_level),
+        ):
+            if value is not None:
+                yield Reference(name, found.id, value, found.confidence)
+    same = own.filter(
+        *(pl.col(name) == row[name] for name in ("subject", "indicator", "norm", "grain", "unit")),
+        pl.col("status") == "complete",
+        pl.col("period") != row["period"],
+    )
+    if len(same):
+        best = same.sort("value", "period").row(0, named=True)
+        yield Reference("own best", best["period"], best["value"], best["confidence"])
+    if row["grain"] == "month":
+        before = _year_before(row["period"])
+        for found_row in same.filter(pl.col("period") == before).iter_rows(named=True):
+            yield Reference("year before", before, found_row["value"], found_row["confidence"])
+
+
+def _benchmarks(product: Product, row: dict[str, Any], library: Library) -> Iterator[BenchmarkRow]:
+    """The product's rows of the notice that judge this figure, as of the day of its period."""
+    day = label_day(row["period"])
+    for row_id in product.benchmarks:
+        found = library.benchmarks[row_id]
+        in_force = found.effective_from is None or found.effective_from <= day
+        if found.unit == row["unit"] and kind_of_benchmark(found) == row["indicator"] and in_force:
+            yield found
+
+
+def kind_of_benchmark(row: BenchmarkRow) -> Kind | None:
+    """Which indicator the row is of; None where its unit is no plain ratio."""
+    ratio = parse_unit(row.unit)
+    if ratio is None:
+        return None
+    if ratio.numerator == "kWh":
+        return "unit_product_electricity"
+    return "unit_product_coal" if row.indicator in COAL_INDICATORS else "unit_product_energy"
+
+
+def _year_before(period: str) -> str:
+    """Label of the same month of the year before.
+
+    >>> _year_before("2026-10")
+    '2025-10'
+    """
+    return f"{int(period[:4]) - 1}{period[4:]}"
+
+
+def _row(row: dict[str, Any], ratio: Ratio, one: Reference, library: Library) -> tuple[Any, ...]:
+    gap = row["value"] - one.value
+    ends = [end - one.value for end in (row["low"], row["high"]) if end is not None]
+    sure = len(ends) == 2 and (min(ends) > 0 or max(ends) <= 0)
+    day: date = label_day(row["period"])
+    seconds = (row["end_utc"] - row["start_utc"]).total_seconds()
+    saving = distance_tce_per_year(
+        gap, kgce_per_numerator(ratio.numerator, library, day), row["denominator"], seconds
+    )
+    return (
+        *(row[name] for name in list(SCHEMA)[:9]),
+        one.against,
+        one.name,
+        one.value,
+        gap,
+        gap / abs(one.value) if one.value else None,
+        sure,
+        saving,
+        weakest((row["confidence"], one.confidence)),
+    )
