@@ -28,6 +28,11 @@ class Falls(Facts):
 
     def fell(self, prev: int, k: int) -> int:
         if (base := self._spike_start(prev, k)) is not None:
+            if self.v[k] > self.v[base] and self.caught_up(self.first_kept(base + 1)):
+                # Or it was true that it caught up, and the register is another one since.
+                self.first = min(self.first, base + 1)
+                self.out.keep[base + 1 : k] = False
+                return self.cut_at(base, k, "counter.fall_ambiguous")
             self.discard(base + 1, k, "counter.spike")
             return self.arrived(base, k)
         last = self.window_end(k)
@@ -58,6 +63,10 @@ class Falls(Facts):
 
     def arrived(self, prev: int, k: int) -> int:
         """Reading ``k`` is believed and what passed since ``prev`` is known."""
+        raise NotImplementedError
+
+    def caught_up(self, k: int) -> bool:
+        """Whether the step into ``k`` was believed because the register had stood still before."""
         raise NotImplementedError
 
     def stood_before(self, prev: int, k: int, code: str) -> None:

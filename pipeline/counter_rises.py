@@ -142,6 +142,10 @@ class Rises(Falls):
             self.out.frozen[k] = began, FROZEN if frozen else STEPPED
         return k
 
+    def caught_up(self, k: int) -> bool:
+        earlier = () if self.state is None else self.state.frozen
+        return k in self.out.frozen or any(k_us == self.t[k] for _, k_us in earlier)
+
     def stood_before(self, prev: int, k: int, code: str) -> None:
         """A register that fell after standing still may have been frozen: what passed meanwhile is
         not known either, so that the readings that stood still are to be discarded."""
