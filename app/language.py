@@ -18,6 +18,17 @@ def default_lang() -> Lang:
 
 # Words of cells that are codes in the data, as a Chinese screen shows them.
 WORDS_ZH: dict[str, str] = {
+    "norm level 1": "限额1级（先进值）",
+    "norm level 2": "限额2级（准入值）",
+    "norm level 3": "限额3级（限定值）",
+    "benchmark": "标杆水平",
+    "baseline": "基准水平",
+    "own best": "自身最好",
+    "year before": "上年同期",
+    "True": "是",
+    "False": "否",
+    "norm": "限额",
+    "factor": "折标系数",
     "complete": "完整",
     "partial": "期间不完整",
     "refused": "数据不足",
@@ -99,6 +110,25 @@ HEADINGS_ZH: dict[str, str] = {
     "status": "状态",
     "age": "距今",
     "connection_state": "连接状态",
+    "subject": "对象",
+    "against": "对标项",
+    "reference": "参照",
+    "reference_value": "参照值",
+    "gap": "差距",
+    "gap_ratio": "差距比",
+    "sure": "确定",
+    "confidence": "可信度",
+    "kind": "类别",
+    "levels": "等级值",
+    "effective_from": "实施日期",
+    "note": "备注",
+    "standard": "标准",
+    "title_zh": "名称",
+    "rows": "条数",
+    "file": "文件",
+    "severity": "程度",
+    "message": "说明",
+    "indicator": "指标",
 }
 
 
