@@ -27,20 +27,21 @@ class Falls(Facts):
     reading that is decided on."""
 
     def fell(self, prev: int, k: int) -> int:
-        if (base := self._spike_start(prev, k)) is not None:
-            if self.v[k] > self.v[base] and self.caught_up(self.first_kept(base + 1)):
-                # Or it was true that it caught up, and the register is another one since.
-                self.first = min(self.first, base + 1)
-                self.out.keep[base + 1 : k] = False
-                return self.cut_at(base, k, "counter.fall_ambiguous")
-            self.discard(base + 1, k, "counter.spike")
-            return self.arrived(base, k)
+        spike = self._spike_start(prev, k)
+        caught_up = spike is not None and self._may_have_caught_up(spike, k)
+        if spike is not None and not caught_up:
+            self.discard(spike + 1, k, "counter.spike")
+            return self.arrived(spike, k)
         last = self.window_end(k)
         if (end := self._low_end(prev, k + 1, last)) < last:
             if (back := self._dip_end(prev, k, end, last)) is not None:
                 return self._dip_or_spike(prev, k, back)
         else:
             self.saw(last)
+        if spike is not None:
+            self.first = min(self.first, spike + 1)
+            self.out.keep[spike + 1 : k] = False
+            return self.cut_at(spike, k, "counter.fall_ambiguous")
         if self.ambiguous_rollover(prev, k):
             return self.cut_at(prev, k, "counter.rollover_ambiguous")
         if self._rolled_over(prev, k):
@@ -68,6 +69,11 @@ class Falls(Facts):
     def caught_up(self, k: int) -> bool:
         """Whether the step into ``k`` was believed because the register had stood still before."""
         raise NotImplementedError
+
+    def _may_have_caught_up(self, base: int, k: int) -> bool:
+        """Whether the rise after ``base`` may be true, for it had stood still: not where it is back
+        at ``k`` to the very value. Then what follows is another register, if it is no dip."""
+        return bool(self.v[k] > self.v[base]) and self.caught_up(self.first_kept(base + 1))
 
     def stood_before(self, prev: int, k: int, code: str) -> None:
         """Take note of a register that stood still before nothing may be booked into ``k``."""
