@@ -16,13 +16,14 @@ _USUAL_STILLS = 8
 
 
 class _Usual(NamedTuple):
-    """The median time between two changes, the least rise, the step of a coarse register, and
-    whether it stood as long another time."""
+    """The median time between two changes, the least rise, the step of a coarse register, whether
+    it stood as long another time, and whether nothing else is known of it."""
 
     still_us: float
     least: float
     quantum: float
     again: bool
+    alone: bool
 
     def own(self, rise: float, most: float) -> bool:
         """Whether a rise by more than ``most`` is the ordinary step of a coarse register."""
@@ -55,6 +56,7 @@ class Rises(Falls):
             self.saw(self.n)
             self.discard(k, self.n, "counter.rise_unsettled")
         else:
+            self.stood_before(prev, k, "counter.jump")
             return self.cut_at(prev, k, "counter.jump")
         return prev
 
@@ -147,15 +149,18 @@ class Rises(Falls):
         return k in self.out.frozen or any(k_us == self.t[k] for _, k_us in earlier)
 
     def stood_before(self, prev: int, k: int, code: str) -> None:
-        """A register that fell after standing still may have been frozen: what passed meanwhile is
-        not known either, so that the readings that stood still are to be discarded."""
+        """A register that fell, or jumped, after standing still may have been frozen: what passed
+        meanwhile is not known either, so that the readings that stood still are to be discarded."""
         if self.rate is None:
             return
         began, began_us = self._began(prev)
         still_us = int(self.t[k]) - began_us
-        if began == prev or still_us <= self.limits.max_gap_us:
+        if began == prev:
             return
-        if still_us > FROZEN_STILLS * self._usual(began, k, still_us, np.inf).still_us:
+        usual = self._usual(began, k, still_us, np.inf)
+        # Where nothing else ever rose, a jump may be the first step of a very coarse register.
+        first = usual.alone and self.v[k] > self.v[prev]
+        if first or still_us > max(self.limits.max_gap_us, FROZEN_STILLS * usual.still_us):
             if began < 0:
                 self.out.reached_back = True
             self.first = min(self.first, began + 1)
@@ -194,6 +199,7 @@ class Rises(Falls):
             float(rises.min()),
             quantum_of(rises),
             int((stills >= AS_LONG_RATIO * still_us).sum()) > 1,
+            len(stills) == 1,
         )
 
     def _changes(self, first: int, last: int) -> Ints:

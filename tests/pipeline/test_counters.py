@@ -156,8 +156,8 @@ CASES = [
     ),
     Case(
         "stood still, then more than rated power can have caught up",
-        [*rising(100, 20), *[119.0] * 60, *rising(400, 80)], codes={80: "counter.jump"},
-        events=["counter.jump"],
+        [*rising(100, 20), *[119.0] * 60, *rising(400, 80)], range(20, 80),
+        codes={80: "counter.jump"}, events=["counter.jump"],
     ),
     Case(
         "stood still with a dip in between, then caught up",
@@ -199,6 +199,8 @@ CASES = [
     Case("stood still, rose, and fell to where it stood",
          [*rising(100, 40), *[139.0] * 20, *[170.0] * 9, *rising(139, 20)], range(60, 69),
          events=["counter.spike"]),
+    Case("the only rise there is, by more than all the time allows", [*[30.0] * 9, *[60.0] * 9],
+         range(1, 9), codes={9: "counter.jump"}, events=["counter.jump"]),
     Case("two rises in a row by more than rated power",
          [*rising(100, 9), 5000, *rising(9000, 20)], [9], codes={10: "counter.jump"},
          events=["counter.spike", "counter.jump"]),
