@@ -205,8 +205,8 @@ def _decide(plan: Plan, shown: list[float], fault: str, a: int, b: int) -> None:
         plan.decidable &= abs(shown[1] - shown[0]) > _most(plan, 0, 1)
         # Low at the first reading and again: which of the levels is the register's?
         plan.decidable &= not any(other in LOW for other, _, _ in plan.places)
-        # Back at 0 by a rollover: it was never away, or the first reading was false.
-        plan.decidable &= plan.modulus is None or min(shown[1:]) == shown[1]
+        # Lower again by a rollover or a reset: it was never up, or the first reading was false.
+        plan.decidable &= min(shown[1:]) == shown[1]
         return
     after = b if fault == "reset in outage" else a
     level, step = shown[a - 1], shown[after] - shown[a - 1]
