@@ -245,7 +245,7 @@ WRONG: dict[str, Wrong] = {
         ("unknown norm", "GB 16780-2021 has 5 rows", f"did you mean {CLINKER_ENERGY!r}?"),
     ),
     "a norm that nobody knows": Wrong(
-        product(norms=["ISO"]), "norms:", "products.clinker.norms", ("look the row up",)
+        product(norms=["ISO"]), "norms:", "products.clinker.norms", ("kgce standards search",)
     ),
     # imports
     "import for an unknown meter": Wrong(
