@@ -177,8 +177,8 @@ def origin(site: Site) -> str:
 
 def provenance(site: Site, lake: Lake) -> str:
     """JSON that says what figures are made from: table versions, hashes, the program's version."""
-    versions = lake.versions()
-    tables = {t.name: versions[t.name] for t in SOURCES if t.name in versions}
+    versions = {table.name: lake.version(table) for table in SOURCES}
+    tables = {name: version for name, version in versions.items() if version is not None}
     return json.dumps({"tables": tables, **json.loads(origin(site))}, sort_keys=True)
 
 
