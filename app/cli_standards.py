@@ -1,4 +1,4 @@
-"""`kgce standards`: what the figures are judged by, and how sure its numbers are."""
+"""`kgce standards` and `kgce benchmark`: what figures are judged by, and how they stand to it."""
 
 from __future__ import annotations
 

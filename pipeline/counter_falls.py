@@ -38,7 +38,7 @@ class Falls(Facts):
                 return self._dip_or_spike(prev, k, back)
         else:
             self.saw(last)
-        if spike is not None:
+        if spike is not None:  # or its rise was true, and the register is another one since
             self.first = min(self.first, spike + 1)
             self.out.keep[spike + 1 : k] = False
             return self.cut_at(spike, k, "counter.fall_ambiguous")

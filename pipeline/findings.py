@@ -63,7 +63,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "counter.fall_ambiguous": (
         "warning",
         "the counter fell and came back, too late or too smoothly for a dip and without the climb "
-        "of a reset, or lower than it had climbed meanwhile: the low readings were discarded and "
+        "of a reset, or lower than it had climbed meanwhile; or it fell to between where it had "
+        "stood still and where it rose to: the readings that one cannot tell of were discarded and "
         "nothing was booked across them",
     ),
     "counter.fall_unsettled": (
