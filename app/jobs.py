@@ -119,7 +119,7 @@ def refresh(site: Site, lake: Lake, *, force: bool = False) -> Refreshed:
     configuration changed, or with ``force``. Either way the figures are the same to the last bit.
     Twice in a row, nothing changes.
     """
-    with lake.lock(LOCK_TIMEOUT_S):
+    with lake.lock(LOCK_TIMEOUT_S), lake.at_hand():
         file = storage_folder(site) / PROGRESS
         anew = force or was_cut_short(file)
         progress = None if anew else read_progress(file, origin(site))

@@ -288,3 +288,17 @@ class TestReplace:
         assert lake.scan(INTERVALS, PLANT).collect().equals(frame)
         assert lake.versions() == {"intervals": 1}
         assert lake.scan(FINDINGS, PLANT).collect().is_empty()
+
+
+def test_tables_at_hand_show_what_another_writer_appends(lake: Lake) -> None:
+    other = Lake(lake.path)
+    with lake.at_hand():
+        assert lake.version(READINGS) is None
+        other.append(READINGS, readings_frame(OCTOBER))
+        first = lake.version(READINGS)
+        assert times(lake) == OCTOBER
+        other.append(READINGS, readings_frame(NOVEMBER))
+        assert times(lake, version=first) == OCTOBER
+        assert times(lake) == OCTOBER + NOVEMBER
+        lake.append(READINGS, readings_frame(NOVEMBER, meter="m2"))
+        assert rows(lake).height == rows(other).height == 9
