@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-import re
-
 import polars as pl
 
+from app.published import Published, grain_of
 from config.errors import InputError
 from config.site import Site
 from config.tables import INDICATORS
 from indicators.benchmarking import benchmarked
-from storage.lake import Lake
 
 SCREEN = (
     "subject", "indicator", "value", "unit", "against", "reference", "reference_value", "gap",
     "gap_ratio", "sure", "tce_per_year", "status", "confidence",
 )  # fmt: skip
-_GRAINS = {r"\d{4}-(0[1-9]|1[0-2])": "month", r"\d{4}": "year"}
 
 
 def compared(
-    site: Site, lake: Lake, period: str, product: str | None
+    published: Published, period: str, product: str | None
 ) -> tuple[pl.DataFrame, list[str]]:
     """The rows (`indicators.benchmarking.benchmarked`), and what is to be said beside them.
 
     Raises InputError for a period or product that there is not.
     """
-    grain = next((grain for form, grain in _GRAINS.items() if re.fullmatch(form, period)), None)
-    if grain is None:
-        raise InputError(f"period {period!r}", allowed="a month, 2026-10, or a year, 2026")
+    published.require(period)
+    site = published.site
     if product is not None and product not in site.plant.products:
         raise InputError(f"product {product!r}", allowed=", ".join(site.plant.products))
-    figures = lake.scan(INDICATORS, site.id).filter(pl.col("grain") == grain).collect()
+    figures = published.rows(INDICATORS).filter(pl.col("grain") == grain_of(period))
     if product is not None:
         figures = figures.filter(pl.col("subject") == product)
     mine = figures.filter(pl.col("period") == period)
-    if mine.is_empty():
-        raise InputError(
-            f"no figures of {period}",
-            allowed=", ".join(sorted(figures["period"].unique())) or "none yet",
-            todo="kgce refresh, once readings and outputs of it are in",
-        )
     found = benchmarked(figures, site, period)
     return found, [*_refused(mine), *_unused(site, found, product)]
 

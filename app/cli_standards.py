@@ -121,10 +121,12 @@ def benchmark(
     from app import jobs
     from app.benchmarking import SCREEN, compared
     from app.output import emit
+    from app.published import Published
+    from config.sheets.benchmarking import BENCHMARKING
 
     site = site_of(plant)
-    found, said = compared(site, jobs.open_lake(site), period, product)
-    emit(found, form, output, lang=lang_of(lang), columns=SCREEN)
+    found, said = compared(Published(site, jobs.open_lake(site)), period, product)
+    emit(found, form, output, lang=lang_of(lang), table=BENCHMARKING, columns=SCREEN)
     for line in said:
         say(line)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:  # polars is heavy; `kgce --help` must not load it
     import polars as pl
 
-ColumnType = Literal["string", "float", "int", "time"]
+ColumnType = Literal["string", "float", "int", "bool", "time"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the lake, partitioned by ``plant_id`` and the UTC month of ``time_column``."""
+    """A table of the lake, partitioned by ``plant_id`` and the UTC month of ``time_column``; or a
+    sheet, which is not stored and has none."""
 
     name: str
     time_column: str
@@ -52,6 +53,7 @@ class Table:
             "string": pl.String(),
             "float": pl.Float64(),
             "int": pl.Int64(),
+            "bool": pl.Boolean(),
             "time": pl.Datetime("us", "UTC"),
         }
         return pl.Schema({column.name: types[column.type] for column in self.columns})
@@ -77,6 +79,7 @@ def _json_property(column: Column) -> dict[str, Any]:
         "string": "string",
         "float": "number",
         "int": "integer",
+        "bool": "boolean",
         "time": "string",
     }
     kind: str | list[str] = kinds[column.type]
@@ -101,6 +104,10 @@ def text(name: str, en: str, zh: str, *, nullable: bool = False) -> Column:
 
 def number(name: str, unit: str, en: str, zh: str, *, nullable: bool = False) -> Column:
     return Column(name, "float", unit, en, zh, nullable)
+
+
+def flag(name: str, en: str, zh: str, *, nullable: bool = False) -> Column:
+    return Column(name, "bool", "", en, zh, nullable)
 
 
 def moment(name: str, en: str, zh: str, *, nullable: bool = False) -> Column:

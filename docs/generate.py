@@ -26,6 +26,7 @@ sys.path.insert(0, str(DOCS.parent))  # the checkout's packages, installed or no
 from config.base import IDENTIFIER  # noqa: E402
 from config.models import Meter, Plant  # noqa: E402
 from config.register_map import Device  # noqa: E402
+from config.sheets import SHEETS  # noqa: E402
 from config.standards import read_library  # noqa: E402
 from config.tables import TABLES, Column, Table  # noqa: E402
 from config.units import AMOUNT_UNITS, RATE_UNITS  # noqa: E402
@@ -145,6 +146,13 @@ its schemas are in [schemas/](schemas/).
 - Empty is unknown, and never zero. Only columns marked *may be empty* have empty cells.
 - A `_ratio` is 0 to 1, a `_pct` 0 to 100.
 - The unit *unit* is the one that the row's column `unit` states.
+"""
+
+SHEETS_HEAD = """\
+# Sheets
+
+What commands compute from the published figures when they are asked, with the same columns in every
+format. A sheet is not stored: the same figures, standards data and configuration give it again.
 """
 
 
@@ -323,14 +331,15 @@ def energies() -> str:
 
 
 def tables() -> str:
-    return "\n".join([TABLES_HEAD, *(table_section(one) for one in TABLES.values())])
+    stored = (table_section(one) for one in TABLES.values())
+    return "\n".join([TABLES_HEAD, *stored, SHEETS_HEAD, *map(table_section, SHEETS.values())])
 
 
 def table_section(one: Table) -> str:
     key = ", ".join(f"`{name}`" for name in one.key)
     head = ("column", "type", "unit", "may be empty", "meaning", "含义")
-    intro = f"Key: {key}. Time column: `{one.time_column}`."
-    if one.name in SCHEMAS:
+    intro = f"Key: {key}." + (f" Time column: `{one.time_column}`." if one.time_column else "")
+    if one.name in (*SCHEMAS, *SHEETS):
         intro += f" Schema: [{one.name}.schema.json](schemas/{one.name}.schema.json)."
     return f"## {one.name}\n\n{intro}\n\n{table(head, map(column_row, one.columns))}"
 
@@ -344,10 +353,10 @@ def documents() -> dict[Path, str]:
     """Every generated file and what it must hold."""
     schemas = {
         DOCS / "schemas" / f"{name}.schema.json": json.dumps(
-            TABLES[name].json_schema(), indent=2, ensure_ascii=False
+            one.json_schema(), indent=2, ensure_ascii=False
         )
         + "\n"
-        for name in SCHEMAS
+        for name, one in {**{name: TABLES[name] for name in SCHEMAS}, **SHEETS}.items()
     }
     return {
         DOCS / "configuration.md": configuration(),

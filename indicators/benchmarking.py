@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from config.models import Product
+from config.sheets.benchmarking import BENCHMARKING
 from config.site import Site
 from config.standards import Library, weakest
 from config.standards_rows import BenchmarkRow
@@ -21,26 +22,6 @@ from indicators.norms import (
     kgce_per_numerator,
     parse_unit,
 )
-
-SCHEMA: dict[str, Any] = {
-    "subject": pl.String,
-    "indicator": pl.String,
-    "period": pl.String,
-    "value": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "unit": pl.String,
-    "coverage_ratio": pl.Float64,
-    "status": pl.String,
-    "against": pl.String,
-    "reference": pl.String,
-    "reference_value": pl.Float64,
-    "gap": pl.Float64,
-    "gap_ratio": pl.Float64,
-    "sure": pl.Boolean,
-    "tce_per_year": pl.Float64,
-    "confidence": pl.String,
-}
 
 
 class Reference(NamedTuple):
@@ -71,7 +52,9 @@ def benchmarked(figures: pl.DataFrame, site: Site, period: str) -> pl.DataFrame:
         if (ratio := parse_unit(row["unit"])) is not None
         for one in _references(row, own, site)
     ]
-    made = pl.DataFrame(rows, schema=SCHEMA, orient="row").unique(maintain_order=True)
+    made = pl.DataFrame(rows, schema=BENCHMARKING.polars_schema(), orient="row").unique(
+        maintain_order=True
+    )
     order = ("tce_per_year", "subject", "indicator", "against", "reference")
     return made.sort(order, descending=[True, *[False] * 4], nulls_last=True)
 
@@ -141,7 +124,7 @@ def _row(row: dict[str, Any], ratio: Ratio, one: Reference, library: Library) ->
         gap, kgce_per_numerator(ratio.numerator, library, day), row["denominator"], seconds
     )
     return (
-        *(row[name] for name in list(SCHEMA)[:9]),
+        *(row[name] for name in BENCHMARKING.names[:9]),
         one.against,
         one.name,
         one.value,

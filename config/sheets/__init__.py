@@ -1,0 +1,12 @@
+"""The sheets: tables that are computed from published figures when they are asked for.
+
+They are declared like the tables of the lake, so that schemas and documents derive, but nothing of
+them is stored: the same figures, standards and configuration give the same sheet again.
+"""
+
+from __future__ import annotations
+
+from config.columns import Table
+from config.sheets.benchmarking import BENCHMARKING
+
+SHEETS: dict[str, Table] = {sheet.name: sheet for sheet in (BENCHMARKING,)}
