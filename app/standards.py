@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 import polars as pl
 
 from config.errors import InputError
 from config.standards import Library, weakest
+from config.standards_files import DATASETS, read_dataset
 
 FOUND = {
     "kind": pl.String,
@@ -35,13 +37,16 @@ def listed(library: Library) -> pl.DataFrame:
         rows.setdefault((benchmark.notice, "能效标杆水平和基准水平"), []).append(benchmark)
     for factor in library.factors:
         rows.setdefault((factor.edition, "折标煤系数"), []).append(factor)
+    for name, kind in DATASETS.items():
+        for row in read_dataset(kind).values():
+            rows.setdefault((row.edition, name), []).append(row)
     return pl.DataFrame(
         [
             (
                 standard,
                 title,
                 len(some),
-                min((row.effective_from for row in some if row.effective_from), default=None),
+                min(_days(some), default=None),
                 weakest(row.confidence for row in some),
             )
             for (standard, title), some in rows.items()
@@ -52,6 +57,12 @@ def listed(library: Library) -> pl.DataFrame:
         },
         orient="row",
     ).sort("standard", "title_zh")  # fmt: skip
+
+
+def _days(rows: list[Any]) -> Iterator[date]:
+    for row in rows:
+        if (day := getattr(row, "effective_from", None)) is not None:
+            yield day
 
 
 def shown(library: Library, name: str) -> pl.DataFrame:
@@ -88,6 +99,9 @@ def _every(library: Library) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "benchmark", asdict(benchmark)
     for factor in library.factors:
         yield "factor", asdict(factor)
+    for name, kind in DATASETS.items():
+        for row in read_dataset(kind).values():
+            yield name, asdict(row)
 
 
 def _frame(some: list[tuple[str, dict[str, Any]]]) -> pl.DataFrame:

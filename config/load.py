@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from config.check import problems_of
 from config.devices import read_device
@@ -15,6 +16,7 @@ from config.models import Meter, Plant
 from config.register_map import Device
 from config.site import Site
 from config.standards import Library, read_library
+from config.standards_files import read_own
 from config.yaml import Source, combine, read_yaml, validate
 
 
@@ -26,6 +28,7 @@ def load(file: Path) -> Site:
     source = read_yaml(file)
     if isinstance(source.data, dict):
         _bring_in_meters(file, source)
+        _bring_in_assessment(file, source)
     plant = validate(Plant, source)
     library = read_library().with_own(plant.factors)
     library = library.with_own_levels(plant.norms, plant.benchmarks)
@@ -40,8 +43,14 @@ def load(file: Path) -> Site:
                 problems.append(
                     ConfigError(f"{place}: {error.given}", allowed=error.allowed, todo=error.todo)
                 )
+    own: dict[str, dict[str, Any]] = {}
+    for name, path in plant.assessment.standards.items():
+        try:
+            own[name] = read_own(name, file.parent / path)
+        except ConfigError as error:
+            problems.append(error)
     plant = plant.model_copy(update={"meters": dict(_with_maps(plant, devices))})
-    site = Site(file, plant, devices, library, _hash(plant, devices, library))
+    site = Site(file, plant, devices, library, _hash(plant, devices, library), own)
     problems.extend(problems_of(site, source))
     if problems:
         raise combine(problems)
@@ -78,9 +87,18 @@ def _bring_in_meters(file: Path, source: Source) -> None:
         }
 
 
+def _bring_in_assessment(file: Path, source: Source) -> None:
+    """Replace ``assessment: assessment.yaml`` by what that file holds."""
+    if not isinstance(source.data.get("assessment"), str):
+        return
+    named = read_yaml(file.parent / source.data["assessment"])
+    source.data["assessment"] = named.data if named.data is not None else {}
+    source.lines.update({("assessment", *path): place for path, place in named.lines.items()})
+
+
 def _hash(plant: Plant, devices: dict[str, Device], library: Library) -> str:
     content = {
-        "plant": plant.model_dump(mode="json"),
+        "plant": plant.model_dump(mode="json", exclude={"assessment"}),
         "devices": {name: device.model_dump(mode="json") for name, device in devices.items()},
         "standards": library.version,
     }

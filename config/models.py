@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from config.allocation import Allocation
+from config.assessment import Assessment
 from config.balance import Balance, Converts
 from config.base import Identifier, Model, Role
 from config.connections import Connection
@@ -426,6 +427,10 @@ class Plant(Model):
     intervals: Intervals = Field(Intervals(), description="Schedules.")
     quality: Quality = Field(Quality(), description="Quality rules.")
     balance: Balance = Field(Balance(), description="Main meters against branches.")
+    assessment: Assessment = Field(
+        Assessment(),
+        description="What sheets need and no meter gives; here, or the name of a YAML file.",
+    )
     storage: Storage = Field(Storage(), description="Where data is kept.")
     metrics: Metrics | None = Field(
         None, description="Prometheus metrics of the daemon; `{}` for the defaults; none without."

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from config.errors import ConfigError
 from config.models import Plant
 from config.register_map import Device
 from config.standards import Library
+from config.standards_files import Row, name_of, read_dataset
 
 C = TypeVar("C")
 
@@ -19,8 +21,8 @@ C = TypeVar("C")
 class Site:
     """A plant's configuration with everything that it names resolved.
 
-    ``config_hash`` identifies what was configured: it changes with any setting, ledger row or
-    register map in use.
+    ``config_hash`` identifies what figures are made by: it changes with any setting, ledger row or
+    register map in use, but not with the ``assessment``. ``own_rows``: of `standards_files`.
     """
 
     file: Path
@@ -28,6 +30,7 @@ class Site:
     devices: dict[str, Device]
     library: Library
     config_hash: str
+    own_rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -55,6 +58,10 @@ class Site:
             f"connection {connection_id!r} is no {name} connection",
             allowed=", ".join(fitting) or "none is configured",
         )
+
+    def rows(self, kind: type[Row]) -> dict[str, Row]:
+        """Rows of a file of `standards_files`, by id; the plant's own go before the package's."""
+        return {**read_dataset(kind), **self.own_rows.get(name_of(kind), {})}
 
     def amount_unit(self, meter_id: str) -> str:
         """Unit of the meter's amounts: its energy's or its product's."""

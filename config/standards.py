@@ -13,9 +13,15 @@ from typing import Literal, get_args
 
 from config.models import FactorRow
 from config.standards_own import OwnBenchmark, OwnNorm
-from config.standards_rows import BenchmarkRow, Confidence, Factor, NormRow, read_rows
+from config.standards_rows import (
+    STANDARDS_FOLDER,
+    BenchmarkRow,
+    Confidence,
+    Factor,
+    NormRow,
+    read_rows,
+)
 
-STANDARDS_FOLDER = Path(__file__).parent / "standards"
 FILES = ("factors.csv", "norm_limits.csv", "benchmark_levels.csv")
 
 Basis = Literal["calorific", "equivalent"]

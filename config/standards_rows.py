@@ -15,6 +15,8 @@ from typing import Any, Literal, Protocol, TypeVar, get_args, get_type_hints
 
 from config.errors import ConfigError
 
+STANDARDS_FOLDER = Path(__file__).parent / "standards"
+
 # From best to worst. A figure is as good as the weakest row behind it.
 Confidence = Literal["seen", "seen-draft", "inferred", "recalled", "doubtful"]
 

@@ -15,13 +15,13 @@ from config.standards import (
     BASES,
     CONFIDENCES,
     FILES,
-    STANDARDS_FOLDER,
     Basis,
     Library,
     read_library,
     weakest,
 )
 from config.standards_own import OwnBenchmark, OwnNorm
+from config.standards_rows import STANDARDS_FOLDER
 from config.units import AMOUNT_UNITS
 
 

@@ -1,0 +1,31 @@
+"""What judging and pricing the figures needs, and no meter gives.
+
+Nothing of it enters into a figure, so a change of it computes none anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from config.base import Model
+from config.standards_files import DATASETS
+
+
+class Assessment(Model):
+    """Prices, evidence, targets: for the sheets, and for no figure."""
+
+    standards: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Files of your own rows, by the name of a file of config/standards without "
+        ".csv; with the same columns. A row with the id of one of ours goes before it.",
+    )
+
+    @field_validator("standards")
+    @classmethod
+    def _known_files(cls, given: dict[str, Path]) -> dict[str, Path]:
+        for name in given:
+            if name not in DATASETS:
+                raise ValueError(f"{name!r} is no such file; allowed: {', '.join(DATASETS)}")
+        return given

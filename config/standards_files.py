@@ -1,0 +1,46 @@
+"""The files of config/standards that sheets are made by, each with the class of its rows.
+
+Figures are made by factors and judged by norms (`config.standards`); a change of those computes all
+figures anew. A change of these files changes no figure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from config.standards_rows import STANDARDS_FOLDER, read_rows
+
+Row = TypeVar("Row")
+
+DATASETS: dict[str, type[Any]] = {}
+"""Name of the file, without .csv, to the class of its rows: a frozen dataclass with at least
+``id``, ``edition`` (standard, notice or form that the row is of), ``confidence`` and ``note``."""
+
+
+def name_of(kind: type[Any]) -> str:
+    """Name of the file that holds rows of this class."""
+    return next(name for name, one in DATASETS.items() if one is kind)
+
+
+def read_dataset(kind: type[Row]) -> dict[str, Row]:
+    """The package's rows of the class, by id. Raises ConfigError, with file and line."""
+    return _read(name_of(kind), STANDARDS_FOLDER)
+
+
+def read_own(name: str, file: Path) -> dict[str, Any]:
+    """The plant's own rows, from a file of the same columns. Raises ConfigError."""
+    return read_rows(DATASETS[name], file)
+
+
+@cache
+def _read(name: str, folder: Path) -> dict[str, Any]:
+    return read_rows(DATASETS[name], folder / f"{name}.csv")
+
+
+def version_of(kind: type[Any]) -> str:
+    """Hash of the package's file of the class, as sheets state it."""
+    content = (STANDARDS_FOLDER / f"{name_of(kind)}.csv").read_bytes()
+    return hashlib.sha256(content).hexdigest()[:16]
