@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from config.base import Model
+from config.economy import EconomyRow
 from config.standards_files import DATASETS
 
 
@@ -21,6 +22,19 @@ class Assessment(Model):
         description="Files of your own rows, by the name of a file of config/standards without "
         ".csv; with the same columns. A row with the id of one of ours goes before it.",
     )
+
+    economy: tuple[EconomyRow, ...] = Field(
+        (), description="Output value and value added, by month or year."
+    )
+
+    @field_validator("economy")
+    @classmethod
+    def _one_row_for_a_period(cls, rows: tuple[EconomyRow, ...]) -> tuple[EconomyRow, ...]:
+        labels = [row.period for row in rows]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"{label} stands twice; allowed: one row for a period")
+        return rows
 
     @field_validator("standards")
     @classmethod
