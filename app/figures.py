@@ -16,7 +16,7 @@ from config.tables import CONSUMPTION, GAPS, INDICATORS, INTERVALS, OUTPUTS
 from config.virtual import VirtualMeter
 from indicators.coal import add_coal
 from indicators.conversion import conversions
-from indicators.products import product_indicators
+from indicators.products import Energy, product_indicators
 from pipeline.allocation import allocate
 from pipeline.periods import By
 from pipeline.rollup import (
@@ -69,10 +69,7 @@ def figures_of(
     required = required_coverage_ratio
     if required is None:
         required = site.plant.quality.required_coverage_ratio
-    nodes = node_consumption(by_meter, weights(site.plant.nodes, site.plant.all_meters))
-    consumption = add_coal(
-        judged(nodes, required).with_columns(plant_id=pl.lit(site.id)), site.library
-    ).select(CONSUMPTION.names)
+    consumption = _consumption(site, by_meter, required)
     product_of = pl.DataFrame(
         list(output_meters(site).items()),
         schema={"meter_id": pl.String, "product_id": pl.String},
@@ -85,14 +82,30 @@ def figures_of(
         .with_columns(plant_id=pl.lit(site.id))
     )
     allocations = allocate(consumption, by_meter, made, site)
+    without = None
+    if any(meter.role == "feedstock" for meter in site.plant.all_meters.values()):
+        fuels = _consumption(site, by_meter, required, feedstock=False)
+        without = Energy(fuels, allocate(fuels, by_meter, made, site))
     indicators = product_indicators(
-        consumption, made, site, provenance=provenance, allocations=allocations
-    )
+        consumption, made, site, provenance=provenance, allocations=allocations,
+        without_feedstock=without,
+    )  # fmt: skip
     return Figures(
         consumption.cast(CONSUMPTION.polars_schema()).sort("node_id", "energy_code", "start_utc"),
         indicators.select(INDICATORS.names).sort("subject", "indicator", "norm", "start_utc"),
         allocations.select(ALLOCATIONS.names),
         conversions(consumption, site).select(CONVERSIONS.names),
+    )
+
+
+def _consumption(
+    site: Site, by_meter: pl.DataFrame, required: float, *, feedstock: bool = True
+) -> pl.DataFrame:
+    """Consumption of every node; without ``feedstock``, less what is raw material."""
+    entering = weights(site.plant.nodes, site.plant.all_meters, feedstock=feedstock)
+    nodes = judged(node_consumption(by_meter, entering), required)
+    return add_coal(nodes.with_columns(plant_id=pl.lit(site.id)), site.library).select(
+        CONSUMPTION.names
     )
 
 

@@ -25,6 +25,9 @@ from config.virtual import VirtualMeter
 
 Kind = Literal["counter", "gauge", "amount"]
 
+# Net calorific value of a kilogram of standard coal, GB/T 2589-2020.
+KJ_PER_KGCE = 29_307.6
+
 # Credit code: GB 32100-2015, 4.5: 18 characters, the last a check character modulo 31.
 _CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
@@ -54,6 +57,12 @@ class PlantInfo(Model):
         le=31,
         description="Last day of the statistical month; 31 (or any day past the end) is the "
         "calendar month. With 25, October runs from 26 September to 25 October.",
+    )
+    altitude_m: float | None = Field(
+        None, description="Altitude of the site, m; norms of cement correct level 3 above 1500 m."
+    )
+    mean_pressure_pa: float | None = Field(
+        None, gt=30_000, lt=110_000, description="Yearly mean air pressure of the site, Pa."
     )
     metering_since: date | None = Field(
         None,
@@ -235,6 +244,14 @@ class Meter(Model):
         return self.quantity or "value"
 
 
+class ClinkerRatio(Model):
+    """Share of clinker in the cement, from a day on."""
+
+    from_: date = Field(alias="from", description="First day on which it holds.")
+    ratio: float = Field(gt=0, le=1, description="Clinker in the cement, 0 to 1.")
+    source: str = Field(description="Where the number is from, such as the mix of the year.")
+
+
 class Product(Model):
     """One product whose unit energy consumption is computed."""
 
@@ -252,6 +269,11 @@ class Product(Model):
     standard_factor: float = Field(
         1.0, gt=0, description="Standard product per unit of output (conversion of grades)."
     )
+    clinker_ratio: tuple[ClinkerRatio, ...] = Field(
+        (),
+        description="Of cement: the share of clinker, by which GB 16780 corrects its levels. A "
+        "period takes the one of its first day; without any, the levels are as printed for 75 %.",
+    )
 
 
 class FactorRow(Model):
@@ -260,9 +282,30 @@ class FactorRow(Model):
     energy: str = Field(description="Energy code.")
     basis: Literal["calorific", "equivalent", "both"] = Field("both", description="Basis.")
     unit: str = Field(description="Unit that the factor is per.")
-    kgce_per_unit: float = Field(ge=0, description="Coefficient to standard coal.")
-    effective_from: date = Field(description="First day it holds.")
+    kgce_per_unit: float | None = Field(None, ge=0, description="Coefficient to standard coal; or:")
+    ncv_kj_per_unit: float | None = Field(
+        None,
+        gt=0,
+        description="Net calorific value as measured or certified, kJ per unit, as received; the "
+        "coefficient is this over 29307.6 (GB/T 2589-2020).",
+    )
+    effective_from: date = Field(
+        description="First day it holds, until the next row; of a certificate its first delivery."
+    )
     source: str = Field(description="Where the number is from: certificate, notice, edition.")
+
+    @model_validator(mode="after")
+    def _one_number(self) -> FactorRow:
+        if (self.kgce_per_unit is None) == (self.ncv_kj_per_unit is None):
+            raise ValueError("give either kgce_per_unit or ncv_kj_per_unit")
+        return self
+
+    @property
+    def coefficient(self) -> float:
+        """Coefficient to standard coal [kgce per unit]."""
+        if self.kgce_per_unit is not None:
+            return self.kgce_per_unit
+        return (self.ncv_kj_per_unit or 0.0) / KJ_PER_KGCE
 
 
 class TimeColumns(Model):

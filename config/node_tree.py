@@ -68,23 +68,27 @@ class NodeTree:
         """The node's own meters of an energy in a role."""
         return self._own.get((node_id, energy, role), [])
 
-    def weights(self, node_id: str, energy: str) -> dict[str, int]:
+    def weights(self, node_id: str, energy: str, *, feedstock: bool = True) -> dict[str, int]:
         """Meters that make up the node's net consumption, with +1 or -1.
 
         Recovered and check meters have no weight: what a node recovers and uses itself is not
-        counted again (GB/T 2589-2020).
+        counted again (GB/T 2589-2020). Without ``feedstock``: less what is used as raw material
+        at the node and below.
         """
         found: dict[str, int] = {}
         if inputs := self.own(node_id, energy, "input"):
             found.update(dict.fromkeys(inputs, 1))
             found.update(dict.fromkeys(self._outside_production(node_id, energy), -1))
+            if not feedstock:
+                found.update(dict.fromkeys(self._feedstock_below(node_id, energy), -1))
         elif self.is_made_inside(node_id, energy):
             found.update(dict.fromkeys(self._outside_production(node_id, energy), -1))
         else:
             for child in self.children(node_id):
-                found.update(self.weights(child, energy))
+                found.update(self.weights(child, energy, feedstock=feedstock))
         found.update(dict.fromkeys(self.own(node_id, energy, "output"), -1))
-        found.update(dict.fromkeys(self.own(node_id, energy, "feedstock"), 1))
+        if feedstock:
+            found.update(dict.fromkeys(self.own(node_id, energy, "feedstock"), 1))
         return found
 
     def is_source(self, node_id: str, energy: str) -> bool:
@@ -185,6 +189,14 @@ class NodeTree:
     def _declares(self, node_id: str, energy: str) -> bool:
         converts = self.nodes[node_id].converts
         return converts is not None and converts.to == energy
+
+    def _feedstock_below(self, node_id: str, energy: str) -> Iterator[str]:
+        """Meters of use as raw material in the nodes below, the topmost of each branch."""
+        for child in self.children(node_id):
+            if own := self.own(child, energy, "feedstock"):
+                yield from own
+            else:
+                yield from self._feedstock_below(child, energy)
 
     def _outside_production(self, node_id: str, energy: str) -> Iterator[str]:
         """Meters of use outside production at the node and below, the topmost of each branch."""

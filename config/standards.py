@@ -114,7 +114,7 @@ class Library:
                     name_zh=known[0].name_zh if known else row.energy,
                     name_en=known[0].name_en if known else row.energy,
                     unit=row.unit,
-                    kgce_per_unit=row.kgce_per_unit,
+                    kgce_per_unit=row.coefficient,
                     kgce_per_unit_low=None,
                     kgce_per_unit_high=None,
                     kind=known[0].kind if known else "fuel",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 from pydantic import Field
 
@@ -20,6 +21,9 @@ class OwnNorm(Model):
     level1: float | None = Field(None, description="Level 1, advanced (1级); none where blank.")
     level2: float | None = Field(None, description="Level 2, access (2级); none where blank.")
     level3: float | None = Field(None, description="Level 3, limit (3级); none where blank.")
+    feedstock: Literal["included", "excluded"] = Field(
+        "included", description="Whether energy used as raw material counts."
+    )
     effective_from: date = Field(description="First day it holds.")
     source: str = Field(description="Where the numbers were read: page, notice, annex.")
 
@@ -43,8 +47,14 @@ class OwnNorm(Model):
             level3=self.level3,
             effective_from=self.effective_from,
             confidence="seen",
+            correction=ours.correction if ours else "",
+            feedstock=self.feedstock if "feedstock" in self.model_fields_set else _of(ours),
             note=self.source,
         )
+
+
+def _of(ours: NormRow | None) -> str:
+    return ours.feedstock if ours else ""
 
 
 class OwnBenchmark(Model):

@@ -52,7 +52,8 @@ class NormRow:
     """One row of a norm: the levels of one indicator of one product, in ``unit``.
 
     A level that the standard leaves blank is None. Levels may be negative, and level 2 may be
-    below level 1 (GB 21258-2024).
+    below level 1 (GB 21258-2024). ``correction``: names of `indicators.corrections`, with ``;``
+    between. ``feedstock``: ``excluded`` where energy used as raw material does not count.
     """
 
     id: str
@@ -68,6 +69,8 @@ class NormRow:
     level3: float | None
     effective_from: date | None
     confidence: Confidence
+    correction: str = ""
+    feedstock: str = ""
     note: str = ""
 
     @property

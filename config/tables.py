@@ -228,6 +228,11 @@ INDICATORS = Table(
         number("level1", "unit", "level 1, advanced", "1级（先进值）", nullable=True),
         number("level2", "unit", "level 2, access", "2级（准入值）", nullable=True),
         number("level3", "unit", "level 3, limit", "3级（限定值）", nullable=True),
+        text(
+            "corrections",
+            "what the norm's own corrections made of the levels; empty where it has none",
+            "限额修正",
+        ),
         Column(
             "level_reached",
             "int",

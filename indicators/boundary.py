@@ -44,8 +44,12 @@ def energy_of(
     return pl.concat([inside, shared, _nothing(consumption, shared, product_id, site)])
 
 
-def expected_of(site: Site, product_id: str) -> set[Pair]:
-    """The (node, energy) without which a period of the product is not complete."""
+def expected_of(site: Site, product_id: str, *, feedstock: bool = True) -> set[Pair]:
+    """The (node, energy) without which a period of the product is not complete.
+
+    Without ``feedstock``, what enters as raw material is not asked for.
+    """
+    inflows = INFLOWS if feedstock else ("input",)
     product = site.plant.products[product_id]
     shared, left_out = (
         _nodes_shared_with(site, product_id),
@@ -55,7 +59,7 @@ def expected_of(site: Site, product_id: str) -> set[Pair]:
         (meter.node, meter.energy)
         for meter in site.plant.all_meters.values()
         if meter.energy is not None
-        and meter.role in INFLOWS
+        and meter.role in inflows
         and (
             (meter.node in product.boundary and meter.energy not in left_out)
             or (meter.node in shared and meter.energy in shared[meter.node])

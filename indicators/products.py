@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -18,6 +18,7 @@ from config.tables import INDICATORS
 from config.units import conversion_factor
 from indicators.boundary import energy_of, expected_of
 from indicators.coal import label_day_expr
+from indicators.corrections import Corrected, corrected
 from indicators.intensity import Bounded, Intensity, intensity
 from indicators.norms import (
     Kind,
@@ -52,11 +53,22 @@ class Target:
     norm: NormRow | None
 
     @property
+    def counts_feedstock(self) -> bool:
+        return self.norm is None or self.norm.feedstock != "excluded"
+
+    @property
     def basis(self) -> str:
         if self.kind == "unit_product_electricity":
             return "physical"
         own_table = self.norm is not None and self.norm.standard == OWN_TABLE_STANDARD
         return "equivalent" if own_table else "calorific"
+
+
+class Energy(NamedTuple):
+    """Consumption of nodes, and products' parts of shared ones: CONSUMPTION and ALLOCATIONS."""
+
+    consumption: pl.DataFrame
+    allocations: pl.DataFrame | None
 
 
 class Met(NamedTuple):
@@ -75,6 +87,10 @@ class Met(NamedTuple):
     confidence_rank: int
     same_span: bool
     kgce: float
+    level1: float | None
+    level2: float | None
+    level3: float | None
+    corrections: str
 
 
 class Figure(NamedTuple):
@@ -85,6 +101,10 @@ class Figure(NamedTuple):
     numerator: float | None
     denominator: float | None
     confidence: str
+    level1: float | None
+    level2: float | None
+    level3: float | None
+    corrections: str
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -97,6 +117,16 @@ class Figure(NamedTuple):
     distance_level3_tce_per_year: float | None = None
 
 
+_OF_DAY: dict[str, Any] = {
+    "label_day": pl.String,
+    "kgce": pl.Float64,
+    "level1": pl.Float64,
+    "level2": pl.Float64,
+    "level3": pl.Float64,
+    "corrections": pl.String,
+}
+
+
 def product_indicators(
     consumption: pl.DataFrame,
     outputs: pl.DataFrame,
@@ -104,6 +134,7 @@ def product_indicators(
     *,
     provenance: str,
     allocations: pl.DataFrame | None = None,
+    without_feedstock: Energy | None = None,
 ) -> pl.DataFrame:
     r"""Unit consumption of every product of the site, in the columns of INDICATORS.
 
@@ -116,6 +147,9 @@ def product_indicators(
     high, coverage_ratio, status; f_j is the product's ``standard_factor``. GB/T 2589-2020;
     calorific basis but for GB 30251-2024, which has a table of its own.
 
+    ``without_feedstock`` is the same energy less what is raw material, for norms that exclude it;
+    without it, no energy is.
+
     One row per product, period and computable norm, in the norm's own unit, so that value =
     numerator / denominator; and, where no norm limits unit_product_energy, one row of it without
     norm. A row is ``refused``, its value, bounds, level and distances null, where the coverage is
@@ -125,14 +159,17 @@ def product_indicators(
 
     Raises ConfigError for a norm that cannot judge its product, or units that do not convert.
     """
-    own = pl.col("plant_id") == site.id
+    own, every = pl.col("plant_id") == site.id, Energy(consumption, allocations)
     frames = []
     for product_id, product in site.plant.products.items():
         targets = targets_of(product, site.library)
-        inside = energy_of(consumption.filter(own), allocations, product_id, site)
         made = _made(outputs.filter(own & (pl.col("product_id") == product_id)), product)
-        expected = expected_of(site, product_id)
         for target in targets:
+            counted = every if target.counts_feedstock else (without_feedstock or every)
+            inside = energy_of(
+                counted.consumption.filter(own), counted.allocations, product_id, site
+            )
+            expected = expected_of(site, product_id, feedstock=target.counts_feedstock)
             energy = sum_periods(inside, _rule(target, site.library), expected)
             frames.append(_rows(site, product_id, target, _meet(energy, made), provenance))
     if not frames:
@@ -223,7 +260,6 @@ def _rows(
         "denominator_unit": target.ratio.denominator,
         "norm": norm.id if norm else "",
         "standard": norm.standard if norm else "",
-        **{f"level{k + 1}": norm.levels[k] if norm else None for k in range(3)},
         "provenance": provenance,
     }
     return (
@@ -236,14 +272,18 @@ def _rows(
 
 
 def _sized(target: Target, site: Site, product: Product, met: pl.DataFrame) -> pl.DataFrame:
-    """Energy and output in the units of the target's ratio, and the kgce of one numerator."""
-    ratio, days = target.ratio, met.get_column("label_day").unique()
-    sizes = {
-        day: kgce_per_numerator(ratio.numerator, site.library, date.fromisoformat(day))
-        for day in days
-    }
+    """Energy and output in the units of the target's ratio, the kgce of one numerator, and the
+    norm's levels of the day."""
+    ratio = target.ratio
     found = pl.DataFrame(
-        list(sizes.items()), schema={"label_day": pl.String(), "kgce": pl.Float64()}, orient="row"
+        [
+            (day, kgce_per_numerator(ratio.numerator, site.library, on), *levels, said)
+            for day in met.get_column("label_day").unique()
+            for on in (date.fromisoformat(day),)
+            for levels, said in (_levels(target.norm, product, site, on),)
+        ],
+        schema=_OF_DAY,
+        orient="row",
     )
     # Electricity is summed in kWh as the norm has it, everything else in kgce.
     physical = target.kind == "unit_product_electricity"
@@ -253,6 +293,12 @@ def _sized(target: Target, site: Site, product: Product, met: pl.DataFrame) -> p
         pl.col("numerator", "numerator_low", "numerator_high") / size,
         pl.col("quantity", "quantity_low", "quantity_high") / output_size,
     )
+
+
+def _levels(norm: NormRow | None, product: Product, site: Site, on: date) -> Corrected:
+    if norm is None:
+        return Corrected((None, None, None), "")
+    return corrected(norm, product, site.plant.plant, on)
 
 
 def _figures(met: pl.DataFrame, norm: NormRow | None, required: float) -> Iterator[Figure]:
@@ -269,22 +315,31 @@ def _figures(met: pl.DataFrame, norm: NormRow | None, required: float) -> Iterat
             energy.value,
             output.value,
             confidences[row.confidence_rank],
+            *(row.level1, row.level2, row.level3, row.corrections),
         )
         yield figure if figure.status == "refused" else _judged(figure, found, norm, row)
 
 
 def _judged(figure: Figure, found: Intensity, norm: NormRow | None, row: Met) -> Figure:
     """The figure with its value, and its distances to the norm's levels."""
-    bounds = (found.value, found.low, found.high)
+    figure = figure._replace(value=found.value, low=found.low, high=found.high)
     if norm is None or found.value is None or row.quantity is None:
-        return Figure(*figure[:5], *bounds)
-    away = distances(found.value, norm.levels)
+        return figure
+    levels = (row.level1, row.level2, row.level3)
+    away = distances(found.value, levels)
     seconds = (row.end_utc - row.start_utc).total_seconds()
-    away_per_year = (
+    one, two, three = (
         None
         if distance is None or seconds <= 0
         else distance_tce_per_year(distance, row.kgce, row.quantity, seconds)
         for distance in away
     )
-    level = level_reached(found.value, norm.levels)
-    return Figure(*figure[:5], *bounds, level, *away, *away_per_year)
+    return figure._replace(
+        level_reached=level_reached(found.value, levels),
+        distance_level1=away[0],
+        distance_level2=away[1],
+        distance_level3=away[2],
+        distance_level1_tce_per_year=one,
+        distance_level2_tce_per_year=two,
+        distance_level3_tce_per_year=three,
+    )

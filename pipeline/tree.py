@@ -20,13 +20,21 @@ WEIGHT_SCHEMA = pl.Schema(
 )
 
 
-def weights(nodes: Mapping[str, Node], meters: Mapping[str, Meter | VirtualMeter]) -> pl.DataFrame:
-    """One row for each node, energy and meter that enters with weight +1 or -1."""
+def weights(
+    nodes: Mapping[str, Node],
+    meters: Mapping[str, Meter | VirtualMeter],
+    *,
+    feedstock: bool = True,
+) -> pl.DataFrame:
+    """One row for each node, energy and meter that enters with weight +1 or -1.
+
+    Without ``feedstock``, what is used as raw material is taken out.
+    """
     tree = NodeTree(nodes, meters)
     rows = [
         (node_id, energy, meter_id, weight)
         for energy in tree.energies
         for node_id in nodes
-        for meter_id, weight in sorted(tree.weights(node_id, energy).items())
+        for meter_id, weight in sorted(tree.weights(node_id, energy, feedstock=feedstock).items())
     ]
     return pl.DataFrame(rows, schema=WEIGHT_SCHEMA, orient="row")

@@ -208,3 +208,20 @@ def test_refuses_a_wrong_row(name: str, column: str, cell: str, says: str, tmp_p
     with pytest.raises(ConfigError) as caught:
         read_library(tmp_path)
     assert f"{tmp_path / name}{says}" in str(caught.value)
+
+
+def test_a_certificate_states_the_calorific_value_of_what_was_delivered() -> None:
+    measured = FactorRow(
+        energy="raw_coal", unit="kg", ncv_kj_per_unit=22_000.0,
+        effective_from=date(2026, 3, 1), source="certificate 26-031, port laboratory",
+    )  # fmt: skip
+    library = read_library().with_own((measured,))
+    april = library.factor("raw_coal", "calorific", date(2026, 4, 1))
+    assert april is not None
+    assert april.kgce_per_unit == pytest.approx(22_000 / 29_307.6, rel=1e-15)
+    assert april.edition == "certificate 26-031, port laboratory"
+    february = library.factor("raw_coal", "calorific", date(2026, 2, 1))
+    assert february is not None
+    assert february.kgce_per_unit == 0.7143
+    with pytest.raises(ValueError, match="either kgce_per_unit or ncv_kj_per_unit"):
+        FactorRow(energy="raw_coal", unit="kg", effective_from=date(2026, 3, 1), source="nothing")

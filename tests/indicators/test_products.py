@@ -61,6 +61,7 @@ def test_clinker_by_hand(site: Site) -> None:
         "level1": 100.0,
         "level2": 107.0,
         "level3": 117.0,
+        "corrections": "",
         "level_reached": 2,
         "distance_level1": pytest.approx(6.8844),
         "distance_level2": pytest.approx(-0.1156),

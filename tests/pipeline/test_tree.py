@@ -67,6 +67,19 @@ def test_what_is_sent_out_is_deducted_and_feedstock_added() -> None:
     assert found["kiln"] == found["works"] == {"in": 1, "out": -1, "raw": 1}
 
 
+def test_without_feedstock_raw_material_behind_a_main_meter_is_taken_out() -> None:
+    raw, deep = meter("raw", "kiln", "feedstock"), meter("deep", "fan", "feedstock")
+    metered = {m.meter_id: m for m in (meter("main", "works"), meter("k", "kiln"), raw, deep)}
+    tree = NodeTree(NODES, metered)
+    assert tree.weights("works", "electricity") == {"main": 1}
+    # what the fan takes stands in the kiln's own meter of raw material, the topmost of the branch
+    assert tree.weights("works", "electricity", feedstock=False) == {"main": 1, "raw": -1}
+    assert tree.weights("kiln", "electricity", feedstock=False) == {"k": 1, "deep": -1}
+    only = NodeTree(NODES, {"raw": raw})
+    assert only.weights("works", "electricity") == {"raw": 1}
+    assert only.weights("works", "electricity", feedstock=False) == {}
+
+
 def test_recovered_and_check_meters_do_not_count() -> None:
     found = weighed(
         meter("in", "kiln"), meter("whr", "kiln", "recovered"), meter("chk", "kiln", "check")
