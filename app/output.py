@@ -60,6 +60,16 @@ def emit(
         ) from error
 
 
+def made_folder(folder: Path) -> None:
+    """Make the folder. Raises InputError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make {folder}: {error.strerror or error}", todo="name a folder of yours"
+        ) from error
+
+
 def to_json(frame: pl.DataFrame) -> str:
     """An array of flat records, one a line; numbers at full precision, times ISO 8601 UTC."""
     rows = (

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
 
 import polars as pl
 
 from config.errors import InputError
 from config.site import Site
 from config.tables import CONSUMPTION, INDICATORS, Table
+from indicators.coal import coefficient, label_day
+from indicators.intensity import Bounded
+from indicators.numerators import STATUSES
 from storage.lake import Lake
 
 _GRAINS: dict[str, Literal["month", "year"]] = {
@@ -28,6 +33,14 @@ def grain_of(period: str) -> Literal["month", "year"]:
         if re.fullmatch(form, period):
             return grain
     raise InputError(f"period {period!r}", allowed="a month, 2026-10, or a year, 2026")
+
+
+KGCE_PER_TCE = 1000.0
+
+
+def root_of(site: Site) -> str:
+    """The node that is the plant."""
+    return next(node_id for node_id, node in site.plant.nodes.items() if node.parent is None)
 
 
 class Published:
@@ -64,3 +77,46 @@ class Published:
             allowed=", ".join(sorted(there["period"].unique())) or "none yet",
             todo="kgce refresh, once readings and outputs of it are in",
         )
+
+    def span(self, period: str) -> tuple[datetime, datetime] | None:
+        """The time that the figures of a month or year cover; None without any."""
+        rows = self.of(CONSUMPTION, period)
+        if rows.is_empty():
+            return None
+        first, last = rows.select(pl.col("start_utc").min(), pl.col("end_utc").max()).row(0)
+        return first, last
+
+
+def sheet_of(sheet: Table, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """The rows in the columns of the sheet; what a row does not have is empty."""
+    plain = [{name: row.get(name) for name in sheet.names} for row in rows]
+    return pl.DataFrame(plain, schema=sheet.polars_schema())
+
+
+def plant_tce(published: Published, period: str) -> Bounded:
+    """Comprehensive energy of the plant [tce, calorific] with its bounds; one part unknown makes
+    the sum unknown. GB/T 2589-2020."""
+    site = published.site
+    sums: tuple[list[float | None], ...] = ([], [], [])
+    for row in published.of(CONSUMPTION, period).iter_rows(named=True):
+        if row["node_id"] != root_of(site):
+            continue
+        factor = coefficient(
+            site.library, row["energy_code"], row["unit"], "calorific", label_day(period)
+        ).kgce_per_unit
+        for values, name in zip(sums, ("amount", "low", "high"), strict=True):
+            known = row[name] is not None and factor is not None
+            values.append(row[name] * factor / KGCE_PER_TCE if known else None)
+    return Bounded(*(sum_or_none(values) if values else None for values in sums))
+
+
+def sum_or_none(parts: Iterable[float | None]) -> float | None:
+    """The sum; None where a part is unknown."""
+    found = list(parts)
+    known = sorted(part for part in found if part is not None)
+    return sum(known) if len(known) == len(found) else None
+
+
+def worst_status(statuses: Iterable[str]) -> str:
+    """The worst of some figures' statuses; refused where there are none."""
+    return max(statuses, key=STATUSES.index, default=STATUSES[-1])

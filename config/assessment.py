@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from config.base import Model
+from config.base import Identifier, Model
 from config.economy import EconomyRow
+from config.equipment import Equipment
 from config.standards_files import DATASETS
 
 
@@ -25,6 +26,10 @@ class Assessment(Model):
 
     economy: tuple[EconomyRow, ...] = Field(
         (), description="Output value and value added, by month or year."
+    )
+
+    equipment: dict[Identifier, Equipment] = Field(
+        default_factory=dict, description="The equipment ledger, by id."
     )
 
     @field_validator("economy")

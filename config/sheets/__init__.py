@@ -7,6 +7,7 @@ them is stored: the same figures, standards and configuration give the same shee
 from __future__ import annotations
 
 from config.columns import Table
+from config.sheets.audit import AUDIT
 from config.sheets.benchmarking import BENCHMARKING
 
-SHEETS: dict[str, Table] = {sheet.name: sheet for sheet in (BENCHMARKING,)}
+SHEETS: dict[str, Table] = {sheet.name: sheet for sheet in (BENCHMARKING, *AUDIT)}

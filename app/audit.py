@@ -1,0 +1,95 @@
+"""`kgce audit`: the tables that an energy auditor delivers, from the figures of a year."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import polars as pl
+
+from app import audit_energy, audit_ledgers
+from app.published import Published, grain_of
+from config.columns import Table
+from config.errors import InputError
+from config.sheets import audit as sheets
+
+
+class AuditTable(NamedTuple):
+    """A table of the audit: its sheet, what makes it of a year, and the columns that a screen has
+    room for (files have all)."""
+
+    sheet: Table
+    made: Callable[[Published, str], pl.DataFrame]
+    screen: tuple[str, ...] | None = None
+
+
+AUDIT: dict[str, AuditTable] = {
+    "consumption": AuditTable(sheets.CONSUMPTION_SUMMARY, audit_energy.consumption_summary),
+    "conversion": AuditTable(sheets.CONVERSION, audit_energy.conversion),
+    "balance": AuditTable(
+        sheets.BALANCE,
+        audit_energy.balance,
+        (
+            "node_name",
+            "energy_name",
+            "amount",
+            "unit",
+            "tce_calorific",
+            "share_ratio",
+            "branches",
+            "residual",
+            "tolerance",
+            "balance",
+            "coverage_ratio",
+        ),
+    ),
+    "products": AuditTable(
+        sheets.PRODUCTS,
+        audit_ledgers.products,
+        (
+            "product_name",
+            "indicator",
+            "numerator",
+            "numerator_unit",
+            "denominator",
+            "denominator_unit",
+            "value",
+            "unit",
+            "before_value",
+            "change_ratio",
+            "level_reached",
+            "status",
+            "confidence",
+        ),
+    ),
+    "savings": AuditTable(sheets.SAVINGS, audit_ledgers.savings),
+    "factors": AuditTable(sheets.FACTORS, audit_energy.factors),
+    "meters": AuditTable(
+        sheets.METERS,
+        audit_ledgers.meters,
+        (
+            "meter_id",
+            "name",
+            "node_id",
+            "measures",
+            "accuracy_class",
+            "calibration_due",
+            "calibration",
+            "amount",
+            "unit",
+            "coverage_ratio",
+        ),
+    ),
+    "equipment": AuditTable(sheets.EQUIPMENT, audit_ledgers.equipment),
+}
+"""By name, in the order in which an auditor delivers them."""
+
+
+def chosen(published: Published, year: str, table: str | None) -> list[str]:
+    """The tables to be made, by name. Raises InputError for a table or year that there is not."""
+    if table is not None and table not in AUDIT:
+        raise InputError(f"table {table!r}", allowed=", ".join(AUDIT))
+    if grain_of(year) != "year":
+        raise InputError(f"period {year!r}", allowed="a year, such as 2026")
+    published.require(year)
+    return [table] if table is not None else list(AUDIT)

@@ -1,0 +1,62 @@
+"""`kgce audit`: the tables of an energy audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.command import (
+    DEFAULT_PLANT,
+    FormatOption,
+    LangOption,
+    PlantOption,
+    app,
+    lang_of,
+    say,
+    site_of,
+)
+from app.options import Format
+
+
+@app.command()
+def audit(
+    year: Annotated[str, typer.Argument(help="Year: 2026.")],
+    table: Annotated[
+        str | None, typer.Option(help="Only this table, such as consumption or products.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Write each table to a file in this folder.")
+    ] = None,
+    plant: PlantOption = DEFAULT_PLANT,
+    form: FormatOption = Format.table,
+    lang: LangOption = None,
+) -> None:
+    """The tables that an energy auditor delivers for a year, from the published figures."""
+    from app import jobs
+    from app.audit import AUDIT, chosen
+    from app.output import emit, made_folder
+    from app.published import Published
+
+    site = site_of(plant)
+    published = Published(site, jobs.open_lake(site))
+    names = chosen(published, year, table)
+    if folder is not None:
+        made_folder(folder)
+    for name in names:
+        sheet, make, screen = AUDIT[name]
+        file = folder / f"{sheet.name}.{_ENDINGS[form]}" if folder is not None else None
+        if file is None and len(names) > 1:
+            say(f"\n{name}" if form is Format.table else name)
+        emit(make(published, year), form, file, lang=lang_of(lang), table=sheet, columns=screen)
+        if file is not None:
+            say(f"wrote {file}")
+
+
+_ENDINGS = {
+    Format.table: "txt",
+    Format.json: "json",
+    Format.csv: "csv",
+    Format.parquet: "parquet",
+}
