@@ -13,7 +13,7 @@ from config.standards import CONFIDENCES, Library
 from config.standards_rows import Factor, NormRow
 from config.units import conversion_factor
 from indicators.coal import UNKNOWN, Coefficient
-from indicators.norms import POWER_SUPPLY_INDICATOR
+from indicators.norms import POWER_SUPPLY_INDICATOR, Kind
 
 # The standard that counts energy by a table of its own, and its products for which 6.1.5 takes
 # electricity at 0.21 kgoe/kWh; the others take it calorific (0.086 kgoe/kWh).
@@ -44,17 +44,48 @@ class Rule:
 
 
 def energy_kinds(library: Library) -> dict[str, str]:
-    """Energy code to kind: fuel, electricity, heat or medium."""
+    """Energy code to kind: fuel, electricity, heat or medium.
+
+    Fuels, electricity and heat are those of GB/T 2589-2020, annex A; media those of its annex B.
+
+    >>> from config.example import works
+    >>> kinds = energy_kinds(works().library)
+    >>> kinds["raw_coal"], kinds["water_fresh"]
+    ('fuel', 'medium')
+    """
     return {factor.energy: factor.kind for factor in reversed(library.factors)}
 
 
-def calorific_rule(library: Library) -> Rule:
+def rule_for(kind: Kind, norm: NormRow | None, library: Library) -> Rule:
+    """Which energies a figure of ``kind`` counts, and by which coefficient [kgce/unit or kWh/unit].
+
+    Energy takes every energy by its calorific factor (GB/T 2589-2020, annex A), unless the norm's
+    standard has a table of its own (GB 30251-2024, 6.1.5); electricity takes itself [kWh]; coal the
+    fuels alone. Without ``norm`` no standard's own rule applies.
+
+    >>> from config.example import works
+    >>> coal = Asked("raw_coal", "kg", "GB/T 2589-2020|RAW_COAL;GB/T 2589-2020|RAW_COAL")
+    >>> rule_for("unit_product_energy", None, works().library).coefficient(coal).kgce_per_unit
+    0.7143
+    >>> rule_for("unit_product_electricity", None, works().library).counts("raw_coal")
+    False
+    """
+    if kind == "unit_product_electricity":
+        return _electricity_rule(library)
+    if norm is not None and kind == "unit_product_coal":
+        return _coal_rule(library, norm)
+    if norm is not None and norm.standard == OWN_TABLE_STANDARD:
+        return _own_table_rule(library, norm)
+    return _calorific_rule(library)
+
+
+def _calorific_rule(library: Library) -> Rule:
     """Every energy, by the calorific factor that its consumption row names [kgce]."""
     used = _used_factor(library)
     return Rule(lambda _: True, lambda asked: _by(used(asked), asked.unit))
 
 
-def electricity_rule(library: Library) -> Rule:
+def _electricity_rule(library: Library) -> Rule:
     """Electricity alone, as it is [kWh]."""
     kinds = energy_kinds(library)
     return Rule(
@@ -63,13 +94,13 @@ def electricity_rule(library: Library) -> Rule:
     )
 
 
-def coal_rule(library: Library, norm: NormRow) -> Rule:
+def _coal_rule(library: Library, norm: NormRow) -> Rule:
     """The fuels, as standard coal [kgce]: 煤耗 counts whichever fuel is burnt.
 
     A 供电煤耗率 where heat crosses the boundary is unknown, for the fuel would have to be shared
     between power and heat.
     """
-    kinds, calorific = energy_kinds(library), calorific_rule(library)
+    kinds, calorific = energy_kinds(library), _calorific_rule(library)
     power_supply = norm.indicator == POWER_SUPPLY_INDICATOR
 
     def of_fuel(asked: Asked) -> Coefficient:
@@ -79,7 +110,7 @@ def coal_rule(library: Library, norm: NormRow) -> Rule:
     return Rule(lambda energy: kinds.get(energy) in counted, of_fuel)
 
 
-def own_table_rule(library: Library, norm: NormRow) -> Rule:
+def _own_table_rule(library: Library, norm: NormRow) -> Rule:
     """Every energy by the table of the norm's own standard (GB 30251-2024) [kgce].
 
     Electricity as its 6.1.5 says. Only some rows of that table are at hand; an energy without one
@@ -138,7 +169,19 @@ def sum_periods(
     Per (by, period): start_utc, end_utc, numerator, numerator_low, numerator_high [unit of the
     rule], coverage_ratio (of the weakest row), status_rank (index in STATUSES, the worst) and
     confidence_rank (index in CONFIDENCES, the weakest). A row without amount or coefficient, or a
-    row that is absent, makes the numerator null; a null bound makes the sum's bound null.
+    row that is absent, makes the numerator null; a null bound makes the sum's bound null. The sum
+    is that of GB/T 2589-2020 (clause not checked against the print); what makes it null is kgce's
+    own rule.
+
+    >>> from config.example import used, works
+    >>> from indicators.coal import add_coal
+    >>> site, kiln = works(), used().filter(pl.col("node_id") == "kiln")
+    >>> rule = rule_for("unit_product_energy", None, site.library)
+    >>> sum_periods(add_coal(kiln, site.library), rule, [])["numerator"].item()
+    106884.4
+    >>> more = [("kiln", "natural_gas")]
+    >>> sum_periods(add_coal(kiln, site.library), rule, more)["numerator"].item() is None
+    True
     """
     counted = _counted(consumption, rule)
     wanted = _wanted(counted, {pair for pair in expected if rule.counts(pair[1])})
@@ -197,6 +240,12 @@ def _wanted(counted: pl.DataFrame, expected: set[tuple[str, str]]) -> pl.DataFra
 
 
 def status_rank() -> pl.Expr:
-    """The column ``status`` as its index in STATUSES, ``status_rank``; an unknown one raises."""
+    """The column ``status`` as its index in STATUSES, ``status_rank``; an unknown one raises.
+
+    kgce's own rule: a sum is no better than the worst of its parts, so the greatest rank counts.
+
+    >>> pl.DataFrame({"status": ["complete", "refused"]}).select(status_rank()).to_series().max()
+    2
+    """
     ranks = {status: rank for rank, status in enumerate(STATUSES)}
     return pl.col("status").replace_strict(ranks, return_dtype=pl.Int64).alias("status_rank")
