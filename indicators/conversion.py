@@ -58,7 +58,7 @@ def conversions(consumption: pl.DataFrame, site: Site) -> pl.DataFrame:
 
     O is the output [unit of its row], c what one unit holds [kgce/unit], E k the input [kgce]. A
     row is refused where a side is unknown, refused, not above zero, or under the required coverage.
-    The coefficients are those of GB/T 2589-2020, annex A; the rest is kgce's own rule.
+    The coefficients are those of GB/T 2589-2020, annex A as recalled; the rest is kgce's own rule.
 
     >>> from config.example import used, works
     >>> boiler = conversions(used(), works()).row(0, named=True)

@@ -177,8 +177,9 @@ def kgce_per_numerator(numerator: Numerator, library: Library, on: date) -> floa
     .. math:: 1\ \mathrm{kWh} = k_{el}, \quad 1\ \mathrm{kgoe} = k_{oil}, \quad
         1\ \mathrm{tce} = 1000
 
-    Electricity by its calorific factor (GB/T 2589-2020, annex A); 1 kgoe by the factor of standard
-    oil (GB 30251-2024). Raises ConfigError where the library has no such factor on that day.
+    Electricity by its calorific factor (GB/T 2589-2020, annex A as recalled); 1 kgoe by the factor
+    of standard oil (GB 30251-2024). Raises ConfigError where the library has no such factor on that
+    day.
 
     >>> from config.example import works
     >>> kgce_per_numerator("kWh", works().library, date(2026, 10, 1))

@@ -46,7 +46,8 @@ class Rule:
 def energy_kinds(library: Library) -> dict[str, str]:
     """Energy code to kind: fuel, electricity, heat or medium.
 
-    Fuels, electricity and heat are those of GB/T 2589-2020, annex A; media those of its annex B.
+    As the rows of factors.csv say it: GB/T 2589-2020 has fuels, electricity and heat in annex A and
+    media in annex B (as recalled), other sources have some more.
 
     >>> from config.example import works
     >>> kinds = energy_kinds(works().library)
@@ -59,8 +60,8 @@ def energy_kinds(library: Library) -> dict[str, str]:
 def rule_for(kind: Kind, norm: NormRow | None, library: Library) -> Rule:
     """Which energies a figure of ``kind`` counts, and by which coefficient [kgce/unit or kWh/unit].
 
-    Energy takes every energy by its calorific factor (GB/T 2589-2020, annex A), unless the norm's
-    standard has a table of its own (GB 30251-2024, 6.1.5); electricity takes itself [kWh]; coal the
+    Energy takes every energy by its calorific factor (GB/T 2589-2020), unless the norm's standard
+    has a table of its own (GB 30251-2024, 6.1.5); electricity takes itself [kWh]; coal the
     fuels alone. Without ``norm`` no standard's own rule applies.
 
     >>> from config.example import works
