@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from config.errors import ConfigError
-from config.standards import CONFIDENCES, Library
+from config.standards import BASES, CONFIDENCES, Basis, Library
 from config.standards_rows import Factor, NormRow
 from config.units import conversion_factor
 from indicators.coal import UNKNOWN, Coefficient
@@ -77,12 +77,22 @@ def rule_for(kind: Kind, norm: NormRow | None, library: Library) -> Rule:
         return _coal_rule(library, norm)
     if norm is not None and norm.standard == OWN_TABLE_STANDARD:
         return _own_table_rule(library, norm)
-    return _calorific_rule(library)
+    return energy_rule(library, "calorific")
 
 
-def _calorific_rule(library: Library) -> Rule:
-    """Every energy, by the calorific factor that its consumption row names [kgce]."""
-    used = _used_factor(library)
+def energy_rule(library: Library, basis: Basis) -> Rule:
+    """Every energy, by the factor on ``basis`` that its consumption row names [kgce/unit].
+
+    GB/T 2589-2020 (clause not checked against the print); the two bases are never in one sum.
+
+    >>> from config.example import works
+    >>> coal = Asked("raw_coal", "kg", "GB/T 2589-2020|RAW_COAL;")
+    >>> energy_rule(works().library, "calorific").coefficient(coal).kgce_per_unit
+    0.7143
+    >>> energy_rule(works().library, "equivalent").coefficient(coal).kgce_per_unit is None
+    True
+    """
+    used = _used_factor(library, basis)
     return Rule(lambda _: True, lambda asked: _by(used(asked), asked.unit))
 
 
@@ -101,7 +111,7 @@ def _coal_rule(library: Library, norm: NormRow) -> Rule:
     A 供电煤耗率 where heat crosses the boundary is unknown, for the fuel would have to be shared
     between power and heat.
     """
-    kinds, calorific = energy_kinds(library), _calorific_rule(library)
+    kinds, calorific = energy_kinds(library), energy_rule(library, "calorific")
     power_supply = norm.indicator == POWER_SUPPLY_INDICATOR
 
     def of_fuel(asked: Asked) -> Coefficient:
@@ -117,7 +127,7 @@ def _own_table_rule(library: Library, norm: NormRow) -> Rule:
     Electricity as its 6.1.5 says. Only some rows of that table are at hand; an energy without one
     takes the plant's own factor, else it is unknown. A general factor of GB/T 2589 never stands in.
     """
-    kinds, used = energy_kinds(library), _used_factor(library)
+    kinds, used = energy_kinds(library), _used_factor(library, "calorific")
     own = {factor.energy: factor for factor in library.factors if factor.scope == norm.standard}
     calorific_power = norm.product not in EQUIVALENT_ELECTRICITY_PRODUCTS
 
@@ -132,12 +142,12 @@ def _own_table_rule(library: Library, norm: NormRow) -> Rule:
     return Rule(lambda _: True, of_table)
 
 
-def _used_factor(library: Library) -> Callable[[Asked], Factor | None]:
-    """Finds the calorific factor that a consumption row names; None where its slot is empty."""
+def _used_factor(library: Library, basis: Basis) -> Callable[[Asked], Factor | None]:
+    """Finds the factor that a consumption row names; None where its slot is empty."""
     by_id = {factor.id: factor for factor in library.factors}
 
     def used(asked: Asked) -> Factor | None:
-        factor_id = asked.factors.partition(";")[0]
+        factor_id = f"{asked.factors};".split(";")[BASES.index(basis)]
         if factor_id and factor_id not in by_id:
             raise ConfigError(
                 f"consumption of {asked.energy} was counted by the factor {factor_id!r}, which is "
