@@ -43,7 +43,22 @@ def benchmarked(figures: pl.DataFrame, site: Site, period: str) -> pl.DataFrame:
     and the same month of the year before. ``gap`` [unit] above zero is still to go; ``gap_ratio``
     [1] is of the reference; ``tce_per_year`` [tce/a] is what closing it saves at the period's rate
     of output; ``sure``: the gap has one sign within the figure's bounds. A refused figure has no
-    row.
+    row. 发改产业〔2023〕723号 has the benchmark and baseline levels (article not checked
+    against the print); what is gap, own reference and order is kgce's own rule.
+
+    >>> from config.example import made, used, works
+    >>> from indicators.coal import add_coal
+    >>> from indicators.products import product_indicators
+    >>> energy = add_coal(used(), works().library)
+    >>> figures = product_indicators(energy, made(), works(), provenance="")
+    >>> found = benchmarked(figures, works(), "2026-10")
+    >>> for against, gap in found.select("against", "gap").rows():
+    ...     print(f"{against}: {gap:.4f}")
+    benchmark: 6.8844
+    norm level 1: 6.8844
+    norm level 2: -0.1156
+    baseline: -10.1156
+    norm level 3: -10.1156
     """
     own = figures.filter(pl.col("plant_id") == site.id, pl.col("value").is_not_null())
     rows = [
@@ -96,7 +111,14 @@ def _benchmarks(product: Product, row: dict[str, Any], library: Library) -> Iter
 
 
 def kind_of_benchmark(row: BenchmarkRow) -> Kind | None:
-    """Which indicator the row is of; None where its unit is no plain ratio."""
+    """Which indicator the row is of; None where its unit is no plain ratio.
+
+    Rows of 发改产业〔2023〕723号 name no kind: that unit and indicator tell it is kgce's own rule.
+
+    >>> from config.example import CLINKER_BENCHMARK, works
+    >>> kind_of_benchmark(works().library.benchmarks[CLINKER_BENCHMARK])
+    'unit_product_energy'
+    """
     ratio = parse_unit(row.unit)
     if ratio is None:
         return None

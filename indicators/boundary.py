@@ -24,16 +24,27 @@ Pair = tuple[str, str]
 def energy_of(
     consumption: pl.DataFrame, allocations: pl.DataFrame | None, product_id: str, site: Site
 ) -> pl.DataFrame:
-    """Rows of the product's energy, in `COLUMNS`: of its boundary, then its shares.
+    r"""Rows of the product's energy, in `COLUMNS`: of its boundary, then its shares.
 
-    ``consumption`` and ``allocations`` hold rows of one plant, in the columns of CONSUMPTION and
-    ALLOCATIONS. An energy that is made and used inside the boundary, and nowhere else, is left
-    out: the fuel that made it counts, with what was lost on the way.
+    .. math:: \{E_{n,i} : n \in B_j, i \notin M_j\} \cup \{s_{j,n} E_{n,i} : n \notin B_j\}
+
+    ``consumption`` (E of node n and energy i [unit of the row]) and ``allocations`` (s E, the
+    product's share) hold rows of one plant, in the columns of CONSUMPTION and ALLOCATIONS. M: an
+    energy that is made and used inside the boundary B, and nowhere else, is left out: the fuel that
+    made it counts, with what was lost on the way. GB/T 2589-2020 (boundary and no double count;
+    clause not checked against the print).
+
+    >>> from config.example import used, works
+    >>> from indicators.coal import add_coal
+    >>> energy = add_coal(used(), works().library)
+    >>> found = energy_of(energy, None, "clinker", works())
+    >>> found.select("node_id", "energy_code", "amount").rows()
+    [('kiln', 'raw_coal', 140000.0), ('kiln', 'electricity', 56000.0)]
     """
     product = site.plant.products[product_id]
     inside = consumption.filter(
         pl.col("node_id").is_in(list(product.boundary)),
-        ~pl.col("energy_code").is_in(sorted(made_and_used_inside(site, product))),
+        ~pl.col("energy_code").is_in(sorted(_made_and_used_inside(site, product))),
     ).select(COLUMNS)
     if not _nodes_shared_with(site, product_id):
         return inside
@@ -47,13 +58,18 @@ def energy_of(
 def expected_of(site: Site, product_id: str, *, feedstock: bool = True) -> set[Pair]:
     """The (node, energy) without which a period of the product is not complete.
 
-    Without ``feedstock``, what enters as raw material is not asked for.
+    Without ``feedstock``, what enters as raw material is not asked for. That every input meter must
+    have spoken is kgce's own rule: missing is never zero.
+
+    >>> from config.example import works
+    >>> sorted(expected_of(works(), "clinker"))
+    [('kiln', 'electricity'), ('kiln', 'raw_coal')]
     """
     inflows = INFLOWS if feedstock else ("input",)
     product = site.plant.products[product_id]
     shared, left_out = (
         _nodes_shared_with(site, product_id),
-        made_and_used_inside(site, product),
+        _made_and_used_inside(site, product),
     )
     return {
         (meter.node, meter.energy)
@@ -67,7 +83,7 @@ def expected_of(site: Site, product_id: str, *, feedstock: bool = True) -> set[P
     }
 
 
-def made_and_used_inside(site: Site, product: Product) -> set[str]:
+def _made_and_used_inside(site: Site, product: Product) -> set[str]:
     """Energies whose makers are their sole sources, and with all users, in the boundary."""
     plant = site.plant
     if not any(node.converts is not None for node in plant.nodes.values()):

@@ -44,7 +44,8 @@ def coal_equivalent(amount: float, kgce_per_unit: float) -> float:
 
     .. math:: E_i \cdot k_i
 
-    ``amount`` [unit], ``kgce_per_unit`` [kgce/unit]. GB/T 2589-2020.
+    ``amount`` [unit], ``kgce_per_unit`` [kgce/unit]. GB/T 2589-2020 (clause not
+    checked against the print).
 
     >>> coal_equivalent(1000.0, 0.9)
     900.0
@@ -58,7 +59,8 @@ def comprehensive_energy(parts: Iterable[tuple[float | None, float | None]]) -> 
     .. math:: E = \sum_i E_i \cdot k_i
 
     ``parts`` are amounts [unit] with their coefficients [kgce/unit]; energy sent out is negative.
-    None where any amount or coefficient is unknown: missing is never zero. GB/T 2589-2020.
+    None where any amount or coefficient is unknown: missing is never zero. GB/T 2589-2020
+    (clause not checked against the print).
 
     >>> comprehensive_energy([(1000.0, 0.7143), (2000.0, 0.1229)])
     960.1
@@ -77,7 +79,7 @@ def label_day(period: str) -> date:
     """First day of a period's label: the day whose factors hold for the period.
 
     The statistical month from 26 September to 25 October is labelled 2026-10 and takes the
-    factors of 1 October.
+    factors of 1 October. kgce's own rule.
 
     >>> label_day("2026"), label_day("2026-10"), label_day("2026-10-05T13:00+08:00")
     (datetime.date(2026, 1, 1), datetime.date(2026, 10, 1), datetime.date(2026, 10, 5))
@@ -86,14 +88,30 @@ def label_day(period: str) -> date:
 
 
 def label_day_expr() -> pl.Expr:
-    """``label_day`` of the column ``period``, as ISO text."""
+    """``label_day`` of the column ``period``, as ISO text. kgce's own rule.
+
+    >>> pl.select(period=pl.lit("2026-10")).select(label_day_expr()).item()
+    '2026-10-01'
+    """
     return (pl.col("period") + "-01-01").str.slice(0, 10)
 
 
 def coefficient(library: Library, energy: str, unit: str, basis: Basis, on: date) -> Coefficient:
-    """The coefficient that holds for amounts of ``energy`` in ``unit`` at the date ``on``.
+    r"""The coefficient that holds for amounts of ``energy`` in ``unit`` at ``on`` [kgce/unit].
+
+    .. math:: k_u = k_f \cdot u / u_f
+
+    k_f is the factor [kgce per its own unit u_f] in force on the day, the plant's own before the
+    table's: what was measured goes before annexes A and B of GB/T 2589-2020 (clause not checked
+    against the print).
 
     Raises ConfigError where ``unit`` is of another dimension than the factor's unit.
+
+    >>> from config.example import works
+    >>> coefficient(works().library, "raw_coal", "kg", "calorific", date(2026, 10, 1))
+    Coefficient(kgce_per_unit=0.7143, factor_id='GB/T 2589-2020|RAW_COAL', confidence='seen')
+    >>> coefficient(works().library, "natural_gas", "m3", "calorific", date(2026, 10, 1))
+    Coefficient(kgce_per_unit=None, factor_id='', confidence='')
     """
     factor = library.factor(energy, basis, on)
     if factor is None or factor.kgce_per_unit is None:
@@ -103,16 +121,24 @@ def coefficient(library: Library, energy: str, unit: str, basis: Basis, on: date
 
 
 def add_coal(consumption: Frame, library: Library) -> Frame:
-    """Consumption with its coal equivalent on both bases.
+    r"""Consumption with its coal equivalent on both bases.
+
+    .. math:: E_i \cdot k_i
 
     ``consumption`` holds at least energy_code, period, amount [unit] and unit. Added are
     kgce_calorific and kgce_equivalent [kgce], ``factors`` ("calorific-id;equivalent-id", a slot
     is empty where no factor of that basis has a single number) and ``confidence`` (the weakest of
     the factors used; ``seen`` where none was). A null amount, or an empty slot, gives null, never
-    zero. The factor is that of the first day of the period's label. GB/T 2589-2020.
+    zero. The factor is that of the first day of the period's label. GB/T 2589-2020 (clause not
+    checked against the print).
 
     Raises ConfigError for a unit that does not convert to the factor's; a LazyFrame raises it
     when it is collected.
+
+    >>> from config.example import used, works
+    >>> coal = add_coal(used(), works().library).row(0, named=True)
+    >>> coal["amount"], coal["unit"], round(coal["kgce_calorific"], 6), coal["confidence"]
+    (140000.0, 'kg', 100002.0, 'seen')
     """
     if isinstance(consumption, pl.DataFrame):
         return _add_coal(consumption, library)

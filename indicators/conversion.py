@@ -37,7 +37,7 @@ def efficiency_ratio(output_kgce: float, input_kgce: float) -> float:
     .. math:: \eta = E_{out} / E_{in}
 
     Both on the calorific basis [kgce]; direct method (正平衡). Above 1 only where heat from
-    the surroundings is pumped.
+    the surroundings is pumped. kgce's own rule: the basis is that of energy balances, as recalled.
 
     >>> efficiency_ratio(800.0, 1000.0)
     0.8
@@ -56,8 +56,16 @@ def conversions(consumption: pl.DataFrame, site: Site) -> pl.DataFrame:
 
     .. math:: \eta = \frac{O \cdot c}{\sum_i E_i k_i}
 
-    A row is refused where a side is unknown, refused, not above zero, or under the required
-    coverage.
+    O is the output [unit of its row], c what one unit holds [kgce/unit], E k the input [kgce]. A
+    row is refused where a side is unknown, refused, not above zero, or under the required coverage.
+    The coefficients are those of GB/T 2589-2020, annex A as recalled; the rest is kgce's own rule.
+
+    >>> from config.example import used, works
+    >>> boiler = conversions(used(), works()).row(0, named=True)
+    >>> boiler["node_id"], round(boiler["input_kgce"], 6), round(boiler["output_kgce"], 6)
+    ('boiler', 7143.0, 5787.0)
+    >>> round(boiler["efficiency_ratio"], 4)
+    0.8102
     """
     own = consumption.filter(pl.col("plant_id") == site.id)
     rows = {
@@ -66,7 +74,7 @@ def conversions(consumption: pl.DataFrame, site: Site) -> pl.DataFrame:
     }
     made = [
         _row(site, converts, row, inputs)
-        for node_id, converts in converters(site)
+        for node_id, converts in _converters(site)
         for (node, energy, grain, period), row in rows.items()
         if (node, energy) == (node_id, converts.to)
         for inputs in ([rows.get((node, one, grain, period)) for one in converts.from_],)
@@ -75,7 +83,7 @@ def conversions(consumption: pl.DataFrame, site: Site) -> pl.DataFrame:
     return frame.sort("node_id", "energy_code", "start_utc", "grain")
 
 
-def converters(site: Site) -> Iterator[tuple[str, Converts]]:
+def _converters(site: Site) -> Iterator[tuple[str, Converts]]:
     """Every node that makes an energy, with the energies that count as its input filled in."""
     plant = site.plant
     tree, kinds = NodeTree(plant.nodes, plant.all_meters), energy_kinds(site.library)

@@ -49,7 +49,8 @@ def altitude_factor(altitude_m: float, pressure_pa: float) -> float:
 
     .. math:: K = 1.179 - 0.211 \cdot P / 101325
 
-    ``pressure_pa`` is the yearly mean pressure of the site [Pa]. GB 16780-2021, level 3 only.
+    ``pressure_pa`` is the yearly mean pressure of the site [Pa]. GB 16780-2021, level 3 only
+    (as recalled; clause not checked against the print).
 
     >>> round(altitude_factor(2000.0, 81_060.0), 9), altitude_factor(1500.0, 84_500.0)
     (1.0102, 1.0)
@@ -60,10 +61,13 @@ def altitude_factor(altitude_m: float, pressure_pa: float) -> float:
 
 
 def corrected(norm: NormRow, product: Product, info: PlantInfo, on: date) -> Corrected:
-    """The norm's levels [its unit] for the product of a plant on a day, by its own corrections.
+    r"""The norm's levels [its unit] for the product of a plant on a day, by its own corrections.
+
+    .. math:: L_k' = (L_k + c_k \cdot 100 (r - 0.75)) \cdot K_k, \quad K_1 = K_2 = 1
 
     First the clinker ratio, then the altitude. What is not stated is said, and not corrected. A
-    level that the standard leaves blank stays blank. GB 16780-2021.
+    level that the standard leaves blank stays blank. GB 16780-2021, notes to the levels (as
+    recalled), for the rows that name a correction.
 
     >>> norm = NormRow("", "GB 16780-2021", "", "", "", "", "", "kgce/t", 80.0, None, 94.0, None,
     ...     "seen", "cement_clinker_ratio")

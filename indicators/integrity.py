@@ -24,6 +24,15 @@ def doubts_of(library: Library) -> Iterator[Doubt]:
 
     Levels that are negative, or out of order, are legal (converter steel, GB 21258-2024). So is one
     that the standard leaves blank, and an indicator that is no plain ratio: it is never computed.
+    What is an error, and what a note, is kgce's own rule.
+
+    >>> from dataclasses import replace
+    >>> from config.example import CLINKER_NORM, works
+    >>> good = works().library.norms[CLINKER_NORM]
+    >>> unordered, unknown = replace(good, level1=300.0), replace(good, id="b", unit="kgce/x")
+    >>> doubts = doubts_of(Library((), {"a": unordered, "b": unknown}, ""))
+    >>> [one[2:] for one in doubts if one.file == "norm_limits.csv" and one.severity == "error"]
+    [('b', "unit 'kgce/x' is not known")]
     """
     yield from _factors(library)
     yield from _norms(library)

@@ -31,7 +31,8 @@ def unit_consumption(energy: float, output: float) -> float:
     .. math:: e_j = E_j / P_j
 
     ``energy`` is the energy of product j, net of what is sent out (so it may be negative);
-    ``output`` its qualified output of the same period, above zero. GB/T 2589-2020.
+    ``output`` its qualified output of the same period, above zero. GB/T 2589-2020
+    (clause not checked against the print).
 
     >>> unit_consumption(117000.0, 1000.0)
     117.0
@@ -40,12 +41,13 @@ def unit_consumption(energy: float, output: float) -> float:
 
 
 def intensity(energy: Bounded, output: Bounded) -> Intensity:
-    r"""``unit_consumption`` with bounds, or the reason why there is none; never infinity.
+    r"""``unit_consumption`` with bounds [energy unit per output unit], or why there is none.
 
     .. math:: [E_l, E_h] / [P_l, P_h]: \quad E_l / P_h,\; E_h / P_l \quad (E \ge 0)
 
     A negative energy bound is farthest from zero at the small output, so its divisor is the other
-    end. A bound that is missing, or whose divisor is missing or not above zero, is None.
+    end. A bound that is missing, or whose divisor is missing or not above zero, is None: never
+    infinity. The ratio is that of GB/T 2589-2020; its bounds are kgce's own rule.
 
     >>> intensity(Bounded(100.0, 90.0, 120.0), Bounded(10.0, 8.0, 10.0))
     Intensity(value=10.0, low=9.0, high=15.0, reason='')

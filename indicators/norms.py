@@ -99,7 +99,12 @@ class NormUse:
 
 
 def parse_unit(unit: str) -> Ratio | None:
-    """The ratio that a norm's unit states; None where it is none that can be computed.
+    r"""The ratio that a norm's unit states; None where it is none that can be computed.
+
+    .. math:: 1\ \mathrm{denominator} = s\ \mathrm{output\ units}
+
+    s is ``output_per_denominator`` [output unit per denominator]. Units as the norms' rows print
+    them; how they are read is kgce's own rule.
 
     >>> ratio = parse_unit("kgce/10^6片")
     >>> ratio.numerator, ratio.output_unit, ratio.output_per_denominator
@@ -119,7 +124,18 @@ def parse_unit(unit: str) -> Ratio | None:
 
 @cache
 def use_of(norm: NormRow) -> NormUse:
-    """Kind and ratio of a norm's row, or the reason why kgce does not compute it."""
+    """Kind and ratio of a norm's row, or the reason why kgce does not compute it.
+
+    A row asks for one figure of the standard that it names; which indicators and units count as
+    energy, electricity or coal is kgce's own rule.
+
+    >>> from config.example import CLINKER_NORM, works
+    >>> use_of(works().library.norms[CLINKER_NORM]).kind
+    'unit_product_energy'
+    >>> from dataclasses import replace
+    >>> use_of(replace(works().library.norms[CLINKER_NORM], id="a row", unit="kgce/x")).refusal
+    "a row: unit 'kgce/x' is not known"
+    """
     refusal = REFUSED_INDICATORS.get(norm.indicator) or REFUSED_UNITS.get(norm.unit)
     ratio = parse_unit(norm.unit)
     if refusal is None and ratio is None:
@@ -133,13 +149,18 @@ def use_of(norm: NormRow) -> NormUse:
     return NormUse("unit_product_energy", ratio, "")
 
 
-def kind_of(norm: NormRow) -> Kind | None:
-    """Which indicator the row limits; None where it cannot be computed (see ``use_of``)."""
-    return use_of(norm).kind
-
-
 def why_refused(norm: NormRow, product_unit: str) -> str | None:
-    """Why the norm cannot judge a product counted in ``product_unit``; None where it can."""
+    """Why the norm cannot judge a product counted in ``product_unit``; None where it can.
+
+    kgce's own rule: a unit of another dimension is refused, never guessed.
+
+    >>> from config.example import CLINKER_NORM, works
+    >>> norm = works().library.norms[CLINKER_NORM]
+    >>> why_refused(norm, "kg") is None
+    True
+    >>> "needs output in t" in why_refused(norm, "m2")
+    True
+    """
     use = use_of(norm)
     if use.ratio is None:
         return use.refusal
@@ -151,10 +172,20 @@ def why_refused(norm: NormRow, product_unit: str) -> str | None:
 
 
 def kgce_per_numerator(numerator: Numerator, library: Library, on: date) -> float:
-    """Size of a norm's numerator at the date ``on`` [kgce].
+    r"""Size of a norm's numerator at the date ``on`` [kgce].
 
-    Electricity by its calorific factor; 1 kgoe by the factor of standard oil (GB 30251-2024).
-    Raises ConfigError where the library has no such factor on that day.
+    .. math:: 1\ \mathrm{kWh} = k_{el}, \quad 1\ \mathrm{kgoe} = k_{oil}, \quad
+        1\ \mathrm{tce} = 1000
+
+    Electricity by its calorific factor (GB/T 2589-2020, annex A as recalled); 1 kgoe by the factor
+    of standard oil (GB 30251-2024). Raises ConfigError where the library has no such factor on that
+    day.
+
+    >>> from config.example import works
+    >>> kgce_per_numerator("kWh", works().library, date(2026, 10, 1))
+    0.1229
+    >>> kgce_per_numerator("gce", works().library, date(2026, 10, 1))
+    0.001
     """
     if numerator in COAL_UNITS:
         return COAL_UNITS[numerator]
@@ -168,11 +199,14 @@ def kgce_per_numerator(numerator: Numerator, library: Library, on: date) -> floa
 
 
 def level_reached(value: float, levels: Levels) -> int | None:
-    """The best level that ``value`` meets: the smallest k with value <= level k.
+    r"""The best level that ``value`` meets: the smallest k with value <= level k.
+
+    .. math:: k^* = \min \{k : e \le L_k\}
 
     0 where it meets none; None where the standard defines none. Levels 1 advanced, 2 access,
     3 limit [unit of the norm] may be negative, blank, or out of order (GB 21258-2024); a blank
-    one is never interpolated. Compared at full precision.
+    one is never interpolated. Compared at full precision: what norms leave open here is kgce's own
+    rule.
 
     >>> level_reached(107.0, (100.0, 107.0, 117.0)), level_reached(117.1, (100.0, 107.0, 117.0))
     (2, 0)
@@ -190,6 +224,8 @@ def distances(value: float, levels: Levels) -> Distances:
 
     .. math:: d_k = e - L_k
 
+    At full precision, of which no standard tells the sign: kgce's own rule.
+
     >>> distances(110.0, (100.0, None, 117.0))
     (10.0, None, -7.0)
     """
@@ -205,7 +241,7 @@ def distance_tce_per_year(
     .. math:: D = d \cdot k \cdot P \cdot \frac{365 \mathrm{d}}{T} / 1000
 
     ``distance`` [numerator per denominator], ``kgce_per_norm_unit`` [kgce per numerator],
-    ``output`` [denominator] of the period of ``seconds`` (above zero).
+    ``output`` [denominator] of the period T of ``seconds`` [s] (above zero). kgce's own rule.
 
     >>> distance_tce_per_year(10.0, 1.0, 1000.0, 73 * 86400)
     50.0

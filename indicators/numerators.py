@@ -9,11 +9,11 @@ from typing import NamedTuple
 import polars as pl
 
 from config.errors import ConfigError
-from config.standards import CONFIDENCES, Library
+from config.standards import BASES, CONFIDENCES, Basis, Library
 from config.standards_rows import Factor, NormRow
 from config.units import conversion_factor
 from indicators.coal import UNKNOWN, Coefficient
-from indicators.norms import POWER_SUPPLY_INDICATOR
+from indicators.norms import POWER_SUPPLY_INDICATOR, Kind
 
 # The standard that counts energy by a table of its own, and its products for which 6.1.5 takes
 # electricity at 0.21 kgoe/kWh; the others take it calorific (0.086 kgoe/kWh).
@@ -44,17 +44,59 @@ class Rule:
 
 
 def energy_kinds(library: Library) -> dict[str, str]:
-    """Energy code to kind: fuel, electricity, heat or medium."""
+    """Energy code to kind: fuel, electricity, heat or medium.
+
+    As the rows of factors.csv say it: GB/T 2589-2020 has fuels, electricity and heat in annex A and
+    media in annex B (as recalled), other sources have some more.
+
+    >>> from config.example import works
+    >>> kinds = energy_kinds(works().library)
+    >>> kinds["raw_coal"], kinds["water_fresh"]
+    ('fuel', 'medium')
+    """
     return {factor.energy: factor.kind for factor in reversed(library.factors)}
 
 
-def calorific_rule(library: Library) -> Rule:
-    """Every energy, by the calorific factor that its consumption row names [kgce]."""
-    used = _used_factor(library)
+def rule_for(kind: Kind, norm: NormRow | None, library: Library) -> Rule:
+    """Which energies a figure of ``kind`` counts, and by which coefficient [kgce/unit or kWh/unit].
+
+    Energy takes every energy by its calorific factor (GB/T 2589-2020), unless the norm's standard
+    has a table of its own (GB 30251-2024, 6.1.5); electricity takes itself [kWh]; coal the
+    fuels alone. Without ``norm`` no standard's own rule applies.
+
+    >>> from config.example import works
+    >>> coal = Asked("raw_coal", "kg", "GB/T 2589-2020|RAW_COAL;GB/T 2589-2020|RAW_COAL")
+    >>> rule_for("unit_product_energy", None, works().library).coefficient(coal).kgce_per_unit
+    0.7143
+    >>> rule_for("unit_product_electricity", None, works().library).counts("raw_coal")
+    False
+    """
+    if kind == "unit_product_electricity":
+        return _electricity_rule(library)
+    if norm is not None and kind == "unit_product_coal":
+        return _coal_rule(library, norm)
+    if norm is not None and norm.standard == OWN_TABLE_STANDARD:
+        return _own_table_rule(library, norm)
+    return energy_rule(library, "calorific")
+
+
+def energy_rule(library: Library, basis: Basis) -> Rule:
+    """Every energy, by the factor on ``basis`` that its consumption row names [kgce/unit].
+
+    GB/T 2589-2020 (clause not checked against the print); the two bases are never in one sum.
+
+    >>> from config.example import works
+    >>> coal = Asked("raw_coal", "kg", "GB/T 2589-2020|RAW_COAL;")
+    >>> energy_rule(works().library, "calorific").coefficient(coal).kgce_per_unit
+    0.7143
+    >>> energy_rule(works().library, "equivalent").coefficient(coal).kgce_per_unit is None
+    True
+    """
+    used = _used_factor(library, basis)
     return Rule(lambda _: True, lambda asked: _by(used(asked), asked.unit))
 
 
-def electricity_rule(library: Library) -> Rule:
+def _electricity_rule(library: Library) -> Rule:
     """Electricity alone, as it is [kWh]."""
     kinds = energy_kinds(library)
     return Rule(
@@ -63,13 +105,13 @@ def electricity_rule(library: Library) -> Rule:
     )
 
 
-def coal_rule(library: Library, norm: NormRow) -> Rule:
+def _coal_rule(library: Library, norm: NormRow) -> Rule:
     """The fuels, as standard coal [kgce]: 煤耗 counts whichever fuel is burnt.
 
     A 供电煤耗率 where heat crosses the boundary is unknown, for the fuel would have to be shared
     between power and heat.
     """
-    kinds, calorific = energy_kinds(library), calorific_rule(library)
+    kinds, calorific = energy_kinds(library), energy_rule(library, "calorific")
     power_supply = norm.indicator == POWER_SUPPLY_INDICATOR
 
     def of_fuel(asked: Asked) -> Coefficient:
@@ -79,13 +121,13 @@ def coal_rule(library: Library, norm: NormRow) -> Rule:
     return Rule(lambda energy: kinds.get(energy) in counted, of_fuel)
 
 
-def own_table_rule(library: Library, norm: NormRow) -> Rule:
+def _own_table_rule(library: Library, norm: NormRow) -> Rule:
     """Every energy by the table of the norm's own standard (GB 30251-2024) [kgce].
 
     Electricity as its 6.1.5 says. Only some rows of that table are at hand; an energy without one
     takes the plant's own factor, else it is unknown. A general factor of GB/T 2589 never stands in.
     """
-    kinds, used = energy_kinds(library), _used_factor(library)
+    kinds, used = energy_kinds(library), _used_factor(library, "calorific")
     own = {factor.energy: factor for factor in library.factors if factor.scope == norm.standard}
     calorific_power = norm.product not in EQUIVALENT_ELECTRICITY_PRODUCTS
 
@@ -100,12 +142,12 @@ def own_table_rule(library: Library, norm: NormRow) -> Rule:
     return Rule(lambda _: True, of_table)
 
 
-def _used_factor(library: Library) -> Callable[[Asked], Factor | None]:
-    """Finds the calorific factor that a consumption row names; None where its slot is empty."""
+def _used_factor(library: Library, basis: Basis) -> Callable[[Asked], Factor | None]:
+    """Finds the factor that a consumption row names; None where its slot is empty."""
     by_id = {factor.id: factor for factor in library.factors}
 
     def used(asked: Asked) -> Factor | None:
-        factor_id = asked.factors.partition(";")[0]
+        factor_id = f"{asked.factors};".split(";")[BASES.index(basis)]
         if factor_id and factor_id not in by_id:
             raise ConfigError(
                 f"consumption of {asked.energy} was counted by the factor {factor_id!r}, which is "
@@ -138,7 +180,19 @@ def sum_periods(
     Per (by, period): start_utc, end_utc, numerator, numerator_low, numerator_high [unit of the
     rule], coverage_ratio (of the weakest row), status_rank (index in STATUSES, the worst) and
     confidence_rank (index in CONFIDENCES, the weakest). A row without amount or coefficient, or a
-    row that is absent, makes the numerator null; a null bound makes the sum's bound null.
+    row that is absent, makes the numerator null; a null bound makes the sum's bound null. The sum
+    is that of GB/T 2589-2020 (clause not checked against the print); what makes it null is kgce's
+    own rule.
+
+    >>> from config.example import used, works
+    >>> from indicators.coal import add_coal
+    >>> site, kiln = works(), used().filter(pl.col("node_id") == "kiln")
+    >>> rule = rule_for("unit_product_energy", None, site.library)
+    >>> sum_periods(add_coal(kiln, site.library), rule, [])["numerator"].item()
+    106884.4
+    >>> more = [("kiln", "natural_gas")]
+    >>> sum_periods(add_coal(kiln, site.library), rule, more)["numerator"].item() is None
+    True
     """
     counted = _counted(consumption, rule)
     wanted = _wanted(counted, {pair for pair in expected if rule.counts(pair[1])})
@@ -197,6 +251,12 @@ def _wanted(counted: pl.DataFrame, expected: set[tuple[str, str]]) -> pl.DataFra
 
 
 def status_rank() -> pl.Expr:
-    """The column ``status`` as its index in STATUSES, ``status_rank``; an unknown one raises."""
+    """The column ``status`` as its index in STATUSES, ``status_rank``; an unknown one raises.
+
+    kgce's own rule: a sum is no better than the worst of its parts, so the greatest rank counts.
+
+    >>> pl.DataFrame({"status": ["complete", "refused"]}).select(status_rank()).to_series().max()
+    2
+    """
     ranks = {status: rank for rank, status in enumerate(STATUSES)}
     return pl.col("status").replace_strict(ranks, return_dtype=pl.Int64).alias("status_rank")

@@ -22,7 +22,7 @@ def fraction(actual: float, lead: float, base: float) -> float:
 
 
 def points(most: float, actual: float, lead: float, base: float) -> float:
-    r"""Points of an item with a lead and a base value.
+    r"""Points [point] of an item with a lead and a base value.
 
     .. math:: p = p_{max} \cdot f
 

@@ -11,7 +11,7 @@ def energy_saved(base_energy: float, base_output: float, energy: float, output: 
     .. math:: \Delta E = (E_b / P_b - E_r / P_r) \cdot P_r
 
     Energy and output of the base and of the report period, outputs above zero; below zero where
-    more was used. GB/T 13234, product method.
+    more was used. GB/T 13234, product method (clause not checked against the print).
 
     >>> round(energy_saved(22_400.0, 56_000.0, 29_640.0, 78_000.0), 6)
     1560.0

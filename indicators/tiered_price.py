@@ -19,7 +19,7 @@ def aluminium_surcharge(
     ``consumption_kwh_per_t`` is the comprehensive AC consumption of liquid aluminium in the year
     before [kWh/t]; ``threshold_kwh_per_t`` the one of the year; ``renewable_percent`` the share of
     renewable electricity other than water power [%]. 发改价格〔2021〕1239号; the step and the
-    discount are recalled.
+    discount are recalled (article not checked against the print).
 
     >>> aluminium_surcharge(13_330.0, 13_300.0, 15.0)
     0.02

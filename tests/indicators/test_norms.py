@@ -21,7 +21,6 @@ from indicators.norms import (
     distance_tce_per_year,
     distances,
     kgce_per_numerator,
-    kind_of,
     level_reached,
     parse_unit,
     use_of,
@@ -69,7 +68,7 @@ REFUSED = {
 
 def test_every_row_is_classified() -> None:
     assert len(NORMS) == 806
-    assert Counter(map(kind_of, NORMS.values())) == COUNTS
+    assert Counter(use_of(row).kind for row in NORMS.values()) == COUNTS
     ratios = [use.ratio for use in map(use_of, NORMS.values()) if use.ratio]
     assert Counter(ratio.numerator for ratio in ratios) == NUMERATORS
     assert {ratio.denominator for ratio in ratios} == set(DENOMINATORS) - {"GJ"}
@@ -77,7 +76,7 @@ def test_every_row_is_classified() -> None:
 
 
 def test_every_refused_row_has_its_reason() -> None:
-    refused = [n for n in NORMS.values() if kind_of(n) is None]
+    refused = [n for n in NORMS.values() if use_of(n).kind is None]
     by_reason = Counter(n.indicator if n.indicator in REFUSED else n.unit for n in refused)
     assert by_reason == REFUSED
     assert set(REFUSED) == set(REFUSED_INDICATORS) | set(REFUSED_UNITS)
@@ -90,13 +89,13 @@ def test_every_refused_row_has_its_reason() -> None:
 
 def test_electricity_rows_are_those_in_kwh() -> None:
     for row in NORMS.values():
-        electric = kind_of(row) == "unit_product_electricity"
+        electric = use_of(row).kind == "unit_product_electricity"
         assert electric == row.unit.startswith("kWh/")
         assert not electric or "电" in row.indicator
 
 
 def test_coal_rows() -> None:
-    rows = [row for row in NORMS.values() if kind_of(row) == "unit_product_coal"]
+    rows = [row for row in NORMS.values() if use_of(row).kind == "unit_product_coal"]
     assert {row.indicator for row in rows} == {"单位产品综合煤耗", "供电煤耗率"}
     assert all("煤耗" in row.indicator for row in rows)
 

@@ -12,7 +12,8 @@ import pytest
 from config.errors import ConfigError
 from config.load import load
 from config.site import Site
-from indicators.products import product_indicators, targets_of
+from indicators.products import product_indicators
+from indicators.targets import targets_of
 from tests.indicators.kiln import (
     END,
     KILN_KGCE,
