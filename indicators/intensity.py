@@ -47,30 +47,29 @@ def intensity(energy: Bounded, output: Bounded) -> Intensity:
 
     A negative energy bound is farthest from zero at the small output, so its divisor is the other
     end. A bound that is missing, or whose divisor is missing or not above zero, is None: never
-    infinity. The ratio is that of GB/T 2589-2020; its bounds are kgce's own rule.
+    infinity. What is not known may have bounds all the same. The ratio is that of GB/T 2589-2020;
+    its bounds are kgce's own rule.
 
     >>> intensity(Bounded(100.0, 90.0, 120.0), Bounded(10.0, 8.0, 10.0))
     Intensity(value=10.0, low=9.0, high=15.0, reason='')
     >>> intensity(Bounded(-100.0, -120.0, -90.0), Bounded(10.0, 8.0, 10.0))
     Intensity(value=-10.0, low=-15.0, high=-9.0, reason='')
+    >>> intensity(Bounded(None, 90.0, 120.0), Bounded(10.0, 8.0, 10.0))
+    Intensity(value=None, low=9.0, high=15.0, reason='the energy is unknown')
     >>> intensity(Bounded(100.0, 90.0, 120.0), Bounded(0.0, 0.0, 0.0)).reason
     'the output is zero'
     """
+    low_output = output.high if energy.low is None or energy.low >= 0 else output.low
+    high_output = output.low if energy.high is None or energy.high >= 0 else output.high
+    bounds = _bound(energy.low, low_output), _bound(energy.high, high_output)
     if energy.value is None:
-        return Intensity(None, None, None, "the energy is unknown")
+        return Intensity(None, *bounds, "the energy is unknown")
     if output.value is None:
-        return Intensity(None, None, None, "the output is unknown")
+        return Intensity(None, *bounds, "the output is unknown")
     if output.value <= 0:
         state = "zero" if output.value == 0 else "below zero"
         return Intensity(None, None, None, f"the output is {state}")
-    low_output = output.high if energy.low is None or energy.low >= 0 else output.low
-    high_output = output.low if energy.high is None or energy.high >= 0 else output.high
-    return Intensity(
-        unit_consumption(energy.value, output.value),
-        _bound(energy.low, low_output),
-        _bound(energy.high, high_output),
-        "",
-    )
+    return Intensity(unit_consumption(energy.value, output.value), *bounds, "")
 
 
 def _bound(energy: float | None, output: float | None) -> float | None:

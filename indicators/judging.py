@@ -207,7 +207,11 @@ def _figures(met: pl.DataFrame, norm: NormRow | None, required: float) -> Iterat
             confidences[row.confidence_rank],
             *(row.level1, row.level2, row.level3, row.corrections),
         )
-        yield figure if figure.status == "refused" else _judged(figure, found, norm, row)
+        if figure.status != "refused":
+            yield _judged(figure, found, norm, row)
+        else:
+            low, high = (found.low, found.high) if row.same_span else (None, None)
+            yield figure._replace(low=low, high=high)
 
 
 def _judged(figure: Figure, found: Intensity, norm: NormRow | None, row: Met) -> Figure:

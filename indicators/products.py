@@ -49,7 +49,7 @@ def product_indicators(
 
     One row per product, period and computable norm, in the norm's own unit [kgce/t, kWh/t], so that
     value = numerator / denominator; and, where no norm limits unit_product_energy, one row of it
-    without norm. A row is ``refused``, its value, bounds, level and distances null, where the
+    without norm. A row is ``refused``, its value, level and distances null, where the
     coverage is below the required, the numerator or the output is unknown, the output is not above
     zero, an input is refused, or energy and output do not cover the same time; else ``partial``
     where an input is.

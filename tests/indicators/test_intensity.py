@@ -38,16 +38,20 @@ def test_worked(
 
 
 REFUSED = [
-    (Bounded(None, 0, None), Bounded(10, 8, 10), "the energy is unknown"),
-    (Bounded(100, 90, 120), Bounded(None, 0, None), "the output is unknown"),
-    (Bounded(100, 90, 120), Bounded(0, 0, 0), "the output is zero"),
-    (Bounded(100, 90, 120), Bounded(-1, -1, 0), "the output is below zero"),
+    (Bounded(None, 5, None), Bounded(10, 8, 10), 0.5, None, "the energy is unknown"),
+    (Bounded(None, 90, 120), Bounded(10, 8, 10), 9, 15, "the energy is unknown"),
+    (Bounded(100, 90, 120), Bounded(None, 0, None), None, None, "the output is unknown"),
+    (Bounded(100, 90, 120), Bounded(None, 8, 10), 9, 15, "the output is unknown"),
+    (Bounded(100, 90, 120), Bounded(0, 0, 0), None, None, "the output is zero"),
+    (Bounded(100, 90, 120), Bounded(-1, -1, 0), None, None, "the output is below zero"),
 ]
 
 
-@pytest.mark.parametrize(("energy", "output", "reason"), REFUSED)
-def test_refused_with_a_reason(energy: Bounded, output: Bounded, reason: str) -> None:
-    assert intensity(energy, output) == (None, None, None, reason)
+@pytest.mark.parametrize(("energy", "output", "low", "high", "reason"), REFUSED)
+def test_refused_with_a_reason(
+    energy: Bounded, output: Bounded, low: float | None, high: float | None, reason: str
+) -> None:
+    assert intensity(energy, output) == (None, low, high, reason)
 
 
 NUMBERS = st.floats(-1e12, 1e12)

@@ -86,7 +86,7 @@ REFUSALS = [
     no_energy_at_all, no_output, no_output_row, zero_output, another_span,
 ]  # fmt: skip
 JUDGED = [
-    "value", "low", "high", "level_reached",
+    "value", "level_reached",
     *(f"distance_level{k}{unit}" for k in (1, 2, 3) for unit in ("", "_tce_per_year")),
 ]  # fmt: skip
 
@@ -98,6 +98,10 @@ def test_refused(edit: Edit, site: Site) -> None:
     figure = row_of(compute(consumption, outputs, site), CLINKER_ENERGY)
     assert figure["status"] == "refused"
     assert [figure[name] for name in JUDGED] == [None] * len(JUDGED)
+    # What the readings still allow is told; what nothing bounds is not.
+    bounded = edit in (low_coverage, low_output_coverage, no_amount, refused_input, no_output)
+    bounds = pytest.approx(KILN_KGCE / 1000) if bounded else None
+    assert (figure["low"], figure["high"]) == (bounds, bounds)
     assert figure["level3"] == 117.0
     known_numerator = edit in (low_coverage, low_output_coverage, refused_input, no_output,
                                no_output_row, zero_output, another_span)  # fmt: skip
