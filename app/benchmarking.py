@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
 import polars as pl
 
 from app.published import Published, grain_of
 from config.errors import InputError
 from config.site import Site
 from config.tables import INDICATORS
-from indicators.benchmarking import benchmarked
+from indicators.benchmarking import Peers, benchmarked
+from indicators.peers import percentile
 
+PEER_COLUMNS = ("product", "indicator", "unit", "value")
 SCREEN = (
     "subject", "indicator", "value", "unit", "against", "reference", "reference_value", "gap",
     "gap_ratio", "sure", "tce_per_year", "status", "confidence",
@@ -17,7 +24,7 @@ SCREEN = (
 
 
 def compared(
-    published: Published, period: str, product: str | None
+    published: Published, period: str, product: str | None, peers: Peers | None = None
 ) -> tuple[pl.DataFrame, list[str]]:
     """The rows (`indicators.benchmarking.benchmarked`), and what is to be said beside them.
 
@@ -31,8 +38,52 @@ def compared(
     if product is not None:
         figures = figures.filter(pl.col("subject") == product)
     mine = figures.filter(pl.col("period") == period)
-    found = benchmarked(figures, site, period)
-    return found, [*_refused(mine), *_unused(site, found, product)]
+    found = benchmarked(figures, site, period, peers)
+    said = [*_refused(mine), *_unused(site, found, product), *_ranks(mine, peers or {})]
+    return found, said
+
+
+def read_peers(file: Path, site: Site) -> Peers:
+    """Figures of anonymous peers: a CSV file with product, indicator, unit and value.
+
+    Raises InputError, with file and line, for a row that is wrong; nothing is taken then.
+    """
+    found: dict[tuple[str, str, str], list[float]] = {}
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: {error}", todo="give a CSV file in UTF-8") from error
+    reader = csv.DictReader(text.splitlines())
+    if missing := {*PEER_COLUMNS} - {*(reader.fieldnames or ())}:
+        raise InputError(
+            f"{file}:1: column {', '.join(sorted(missing))} is missing",
+            allowed=", ".join(PEER_COLUMNS),
+        )
+    for cells in reader:
+        product, indicator, unit, value = (cells[name] or "" for name in PEER_COLUMNS)
+        place = f"{file}:{reader.line_num}"
+        if product not in site.plant.products:
+            raise InputError(
+                f"{place}: product {product!r}", allowed=", ".join(site.plant.products)
+            )
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise InputError(f"{place}: value {value!r}", allowed="a number")
+        found.setdefault((product, indicator, unit), []).append(number)
+    return found
+
+
+def _ranks(mine: pl.DataFrame, peers: Peers) -> Iterator[str]:
+    """Where each figure stands among its peers."""
+    for row in mine.unique(("subject", "indicator", "unit"), maintain_order=True).to_dicts():
+        values = peers.get((row["subject"], row["indicator"], row["unit"]), ())
+        if row["value"] is not None and (rank := percentile(row["value"], values)) is not None:
+            yield (
+                f"{row['subject']} {row['indicator']}: {rank:.0%} of {len(values)} peers use more"
+            )
 
 
 def _refused(mine: pl.DataFrame) -> list[str]:

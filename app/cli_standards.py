@@ -113,19 +113,24 @@ def benchmark(
     period: Annotated[str, typer.Argument(help="Month or year: 2026-10.")],
     plant: PlantOption = DEFAULT_PLANT,
     product: Annotated[str | None, typer.Option(help="Only this product.")] = None,
+    peers: Annotated[
+        Path | None,
+        typer.Option(help="Figures of anonymous peers: CSV of product, indicator, unit, value."),
+    ] = None,
     form: FormatOption = Format.table,
     output: OutputOption = None,
     lang: LangOption = None,
 ) -> None:
     """Each product against norms, benchmarks and its own best; the largest saving first."""
     from app import jobs
-    from app.benchmarking import SCREEN, compared
+    from app.benchmarking import SCREEN, compared, read_peers
     from app.output import emit
     from app.published import Published
     from config.sheets.benchmarking import BENCHMARKING
 
     site = site_of(plant)
-    found, said = compared(Published(site, jobs.open_lake(site)), period, product)
+    others = read_peers(peers, site) if peers is not None else None
+    found, said = compared(Published(site, jobs.open_lake(site)), period, product, others)
     emit(found, form, output, lang=lang_of(lang), table=BENCHMARKING, columns=SCREEN)
     for line in said:
         say(line)

@@ -25,6 +25,8 @@ WORDS_ZH: dict[str, str] = {
     "baseline": "基准水平",
     "own best": "自身最好",
     "year before": "上年同期",
+    "peers best 5 %": "同行前5%",
+    "peers median": "同行中位数",
     "True": "是",
     "False": "否",
     "norm": "限额",

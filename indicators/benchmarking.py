@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from indicators.norms import (
     kgce_per_numerator,
     parse_unit,
 )
+from indicators.peers import leading, middle
 
 
 class Reference(NamedTuple):
@@ -33,18 +34,25 @@ class Reference(NamedTuple):
     confidence: str
 
 
-def benchmarked(figures: pl.DataFrame, site: Site, period: str) -> pl.DataFrame:
+Peers = Mapping[tuple[str, str, str], Sequence[float]]
+"""Figures of anonymous peers by product, indicator and unit [that unit]."""
+
+
+def benchmarked(
+    figures: pl.DataFrame, site: Site, period: str, peers: Peers | None = None
+) -> pl.DataFrame:
     r"""One row for each figure of ``period`` and each reference, the largest saving first.
 
     .. math:: g = e - e_{ref}, \quad S = g \cdot k \cdot P \cdot \frac{365 \mathrm{d}}{T} / 1000
 
     ``figures``: rows of INDICATORS of one grain. References are the levels of the figure's norm,
-    benchmark and baseline of the product's rows of the notice, the plant's own best complete period
-    and the same month of the year before. ``gap`` [unit] above zero is still to go; ``gap_ratio``
-    [1] is of the reference; ``tce_per_year`` [tce/a] is what closing it saves at the period's rate
-    of output; ``sure``: the gap has one sign within the figure's bounds. A refused figure has no
-    row. 发改产业〔2023〕723号 has the benchmark and baseline levels (article not checked
-    against the print); what is gap, own reference and order is kgce's own rule.
+    benchmark and baseline of the product's rows of the notice, the plant's own best complete
+    period, the same month of the year before, and the median and the best 5 % of ``peers``.
+    ``gap`` [unit] above zero is still to go; ``gap_ratio`` [1] is of the reference;
+    ``tce_per_year`` [tce/a] is what closing it saves at the period's rate of output; ``sure``: the
+    gap has one sign within the figure's bounds. A refused figure has no row. 发改产业〔2023〕723号
+    has the benchmark and baseline levels (article not checked against the print); what is gap, own
+    reference and order is kgce's own rule.
 
     >>> from config.example import made, used, works
     >>> from indicators.coal import add_coal
@@ -65,7 +73,7 @@ def benchmarked(figures: pl.DataFrame, site: Site, period: str) -> pl.DataFrame:
         _row(row, ratio, one, site.library)
         for row in own.filter(pl.col("period") == period).iter_rows(named=True)
         if (ratio := parse_unit(row["unit"])) is not None
-        for one in _references(row, own, site)
+        for one in (*_references(row, own, site), *_of_peers(row, peers or {}))
     ]
     made = pl.DataFrame(rows, schema=BENCHMARKING.polars_schema(), orient="row").unique(
         maintain_order=True
@@ -98,6 +106,14 @@ def _references(row: dict[str, Any], own: pl.DataFrame, site: Site) -> Iterator[
         before = _year_before(row["period"])
         for found_row in same.filter(pl.col("period") == before).iter_rows(named=True):
             yield Reference("year before", before, found_row["value"], found_row["confidence"])
+
+
+def _of_peers(row: dict[str, Any], peers: Peers) -> Iterator[Reference]:
+    """The best of the peers, and their median; how many they are stands in the name."""
+    values = peers.get((row["subject"], row["indicator"], row["unit"]), ())
+    for against, value in (("peers best 5 %", leading(values)), ("peers median", middle(values))):
+        if value is not None:
+            yield Reference(against, f"{len(values)} peers", value, "seen")
 
 
 def _benchmarks(product: Product, row: dict[str, Any], library: Library) -> Iterator[BenchmarkRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 
 def percentile(value: float, peers: Sequence[float]) -> float | None:
@@ -39,3 +40,17 @@ def leading(peers: Sequence[float], share: float = 0.05) -> float | None:
         return None
     rank = max(1, math.ceil(round(share * len(peers), 9)))
     return sorted(peers)[rank - 1]
+
+
+def middle(peers: Sequence[float]) -> float | None:
+    r"""The median of the peers [their unit]: as many use less as more.
+
+    .. math:: x_{(n + 1) / 2}
+
+    The mean of the two in the midst of an even number. kgce's own rule, where an industry's average
+    is not known.
+
+    >>> middle([97.0, 103.0, 110.0]), middle([97.0, 103.0]), middle([])
+    (103.0, 100.0, None)
+    """
+    return median(peers) if peers else None

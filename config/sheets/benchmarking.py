@@ -20,7 +20,8 @@ BENCHMARKING = Table(
         text("status", "complete or partial (the period is not whole)", "状态"),
         text(
             "against",
-            "norm level 1 to 3, benchmark, baseline, own best or year before",
+            "norm level 1 to 3, benchmark, baseline, own best, year before, peers best 5 %, peers "
+            "median",
             "对标项",
         ),
         text("reference", "id of the row, or the period, that it is held against", "参照"),

@@ -96,3 +96,34 @@ def test_an_unknown_row_is_refused(tmp_path: Path) -> None:
     refused = inside("check", "-p", write_works(tmp_path, products={**products, "clinker": wrong}))
     assert refused.code == 2
     assert f"did you mean '{BENCHMARK}'" in refused.err
+
+
+def test_where_it_stands_among_peers(plant: Path, tmp_path: Path) -> None:
+    values = [CLINKER_KGCE_PER_T + k for k in range(-1, 19)]
+    rows = [f"clinker,unit_product_energy,kgce/t,{value}" for value in values]
+    file = tmp_path / "peers.csv"
+    file.write_text("\n".join(["product,indicator,unit,value", *rows]) + "\n", encoding="utf-8")
+    found = {row["against"]: row for row in compared(plant, "--peers", str(file))}
+    assert found["peers best 5 %"]["reference"] == "20 peers"
+    assert found["peers best 5 %"]["gap"] == pytest.approx(1)
+    assert found["peers median"]["gap"] == pytest.approx(-8.5)
+    done = inside("benchmark", "2025-09", "-p", plant, "--peers", file)
+    assert "clinker unit_product_energy: 92% of 20 peers use more" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("product,unit,value\n", ":1: column indicator is missing"),
+        ("product,indicator,unit,value\nlime,x,kgce/t,1\n", ":2: product 'lime'"),
+        ("product,indicator,unit,value\nclinker,x,kgce/t,nan\n", ":2: value 'nan'"),
+    ],
+)
+def test_a_wrong_file_of_peers_is_refused(
+    plant: Path, tmp_path: Path, text: str, says: str
+) -> None:
+    file = tmp_path / "peers.csv"
+    file.write_text(text, encoding="utf-8")
+    done = inside("benchmark", "2025-09", "-p", plant, "--peers", file)
+    assert done.code == 2
+    assert says in done.err
