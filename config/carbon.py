@@ -110,7 +110,8 @@ class Carbon(Model):
     fuels: tuple[FuelCarbon, ...] = Field((), description="What the plant's fuels are.")
     biomass: tuple[str, ...] = Field(
         ("biogas", "biomass_straw", "biomass_firewood", "ethanol"),
-        description="Energies whose CO2 is of biomass: renewable, and counted as none.",
+        description="Energies whose CO2 is of biomass: renewable, and counted as none, unless "
+        "their factor is stated under `fuels`.",
     )
     renewable_meters: tuple[RenewableMeter, ...] = Field(
         (), description="Meters of renewable energy used."

@@ -95,13 +95,7 @@ def emission_factor(rules: CarbonRules, energy: str, unit: str, on: date) -> Emi
     if kind == "electricity":
         return _per(grid_factor(rules, on.year), unit)
     if kind == "heat":
-        gj = _gj_per_unit(rules.library, energy, unit, on)
-        found = heat_factor(rules, energy, on)
-        if gj is None or found.tco2_per_unit is None:
-            return found._replace(
-                tco2_per_unit=None, unit=unit, note=found.note or f"GJ of a {unit} is not known"
-            )
-        return found._replace(tco2_per_unit=found.tco2_per_unit * gj, unit=unit)
+        return _of_heat(rules, energy, unit, on)
     return _per(fuel_factor(rules, energy, on), unit)
 
 
@@ -117,11 +111,19 @@ def _per(found: EmissionFactor, unit: str) -> EmissionFactor:
     return found._replace(tco2_per_unit=found.tco2_per_unit * size, unit=unit)
 
 
-def _gj_per_unit(library: Library, energy: str, unit: str, on: date) -> float | None:
-    if AMOUNT_UNITS[unit][0] == "energy":
-        return conversion_factor(unit, "GJ")
-    kgce = coefficient(library, energy, unit, "calorific", on).kgce_per_unit
-    return None if kgce is None else kgce * MJ_PER_KGCE / 1000
+def _of_heat(rules: CarbonRules, energy: str, unit: str, on: date) -> EmissionFactor:
+    found = heat_factor(rules, energy, on)
+    if found.tco2_per_unit is None or AMOUNT_UNITS[unit][0] == "energy":
+        return _per(found, unit)
+    content = coefficient(rules.library, energy, unit, "calorific", on)
+    if content.kgce_per_unit is None:
+        note = f"the heat of a {unit} is not known"
+        return found._replace(tco2_per_unit=None, unit=unit, note=note)
+    return found._replace(
+        tco2_per_unit=found.tco2_per_unit * content.kgce_per_unit * MJ_PER_KGCE / 1000,
+        unit=unit,
+        confidence=weakest((found.confidence, content.confidence)),
+    )
 
 
 def grid_factor(rules: CarbonRules, year: int) -> EmissionFactor:
