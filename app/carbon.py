@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
@@ -83,13 +83,11 @@ def _amounts(published: Published, period: str, *grains: Grain) -> pl.DataFrame:
 
 
 def _periods(published: Published, period: str, *grains: Grain) -> pl.DataFrame:
-    span = _meters(published, period)
-    if span.is_empty():
+    span = published.span(period)
+    if span is None:
         return PERIOD_SCHEMA.to_frame()
     info = published.site.plant.plant
-    start: Any = span["start_utc"].min()
-    end: Any = span["end_utc"].max()
-    found = [periods(grain, start, end, info.zone, info.month_end_day) for grain in grains]
+    found = [periods(grain, *span, info.zone, info.month_end_day) for grain in grains]
     return pl.concat(found)
 
 

@@ -118,6 +118,11 @@ def carbon_balance(
     one period. Electricity and heat that come in and go out are rows of their own. Not in the
     total, by rule: renewable energy of the plant's own, biomass, feedstock. A source that is
     unknown makes the total unknown. GB/T 32150-2015, without process emissions.
+
+    >>> from indicators.example import NO_METERS, example_consumption, example_site
+    >>> used = example_consumption(1000.0, 900.0, 1100.0)
+    >>> carbon_balance(used, NO_METERS, example_site(), "2023-05").row(-1)[6:9]
+    (0.4211, 0.37899, 0.46321)
     """
     rules, on = CarbonRules.of(site), label_day(period)
     sources, media = [], []
@@ -255,6 +260,6 @@ def _sum(scope: str, rows: list[dict[str, Any]], period: str) -> dict[str, Any]:
         "status": STATUSES[worst],
         "factors": ";".join(dict.fromkeys(row["factors"] for row in rows if row["factors"])),
         "confidence": weakest(row["confidence"] for row in rows),
-        "reason": "; ".join(unknown),
+        "reason": "; ".join(dict.fromkeys(unknown)),
         "note": "" if rows else "no such source is metered",
     }  # fmt: skip

@@ -74,6 +74,11 @@ def plant_energy(consumption: pl.DataFrame, site: Site) -> Part:
 
     ``consumption``: rows of CONSUMPTION of one period; without feedstock where GB/T 36132 asks for
     it. Unknown where an energy of the plant has no row, no amount or no factor. GB/T 2589-2020.
+
+    >>> from indicators.example import example_consumption, example_site
+    >>> found = plant_energy(example_consumption(10_000.0, 9_000.0, 11_000.0), example_site())
+    >>> [round(end, 6) for end in found.amount]
+    [1.229, 1.1061, 1.3519]
     """
     tree = NodeTree(site.plant.nodes, site.plant.all_meters)
     expected = {
@@ -83,18 +88,18 @@ def plant_energy(consumption: pl.DataFrame, site: Site) -> Part:
     }
     own = (pl.col("plant_id") == site.id) & (pl.col("node_id") == tree.root)
     found = sum_periods(consumption.filter(own), calorific_rule(site.library), expected)
-    return _part(found, "energy of the plant is not known in full", 1 / 1000)
+    return _part(found, "energy of the plant is not known in full", 1000.0)
 
 
-def _part(summed: pl.DataFrame, why: str, size: float = 1.0) -> Part:
-    """The one row of `sum_periods` as a part; unknown where there is none."""
+def _part(summed: pl.DataFrame, why: str, over: float = 1.0) -> Part:
+    """The one row of `sum_periods`, divided by ``over``, as a part; unknown where none is."""
     if summed.is_empty():
         return Part(Bounded(None, None, None), 0.0, STATUSES[-1], "seen", reason=why)
     row = summed.row(0, named=True)
     ends = (row["numerator"], row["numerator_low"], row["numerator_high"])
     known = ends[0] is not None
     return Part(
-        Bounded(*(None if end is None else end * size for end in ends)),
+        Bounded(*(None if end is None else end / over for end in ends)),
         row["coverage_ratio"],
         STATUSES[row["status_rank"]] if known else STATUSES[-1],
         CONFIDENCES[row["confidence_rank"]],
@@ -114,6 +119,14 @@ def carbon_intensities(
     units. A product's CO2 is that of the energy of its boundary and its shares (`energy_of`); what
     the plant makes of other energies and hands on is counted like bought. GB/T 36132-2025, B.3 and
     B.4; footprint: GB/T 24067, the manufacturing stage alone.
+
+    >>> from indicators.carbon import carbon_balance
+    >>> from indicators.example import NO_METERS, example_consumption, example_site
+    >>> used, site = example_consumption(10_000.0, 9_000.0, 11_000.0), example_site()
+    >>> balance = carbon_balance(used, NO_METERS, site, "2023-05")
+    >>> rows = carbon_intensities(balance, Energy(used, None), pl.DataFrame(), site, "2023-05")
+    >>> rows["indicator"][-1], round(rows["value"][-1], 6)  # 4.211 t of 1.229 tce
+    ('carbon_per_energy', 3.426363)
     """
     rows = [
         row

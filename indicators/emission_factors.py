@@ -250,6 +250,8 @@ def fuel_factor(rules: CarbonRules, energy: str, on: date) -> EmissionFactor:
         value = None if measured or row is None else row.tco2_per_unit
     if value is None:
         note = _why_none(rules, energy, own, row, missing)
+    elif given["ncv_gj_per_unit"] is None:
+        note = _joined(note, _other_calorific_value(rules.library, energy, on))
     return EmissionFactor(value, unit, ids, confidence, note)
 
 
@@ -277,6 +279,13 @@ def _origin(
     confidence = "doubtful" if conflict else row.confidence if row else "seen"
     said = f"{row.id} contradicts {conflict}" if row and conflict else ""
     return ";".join(ids), confidence, _joined(own.source if own else "", said)
+
+
+def _other_calorific_value(library: Library, energy: str, on: date) -> str:
+    factor = library.factor(energy, "calorific", on)
+    if factor is None or factor.scope != "plant":
+        return ""
+    return "by the set's calorific value, not by the plant's own of `factors`"
 
 
 def _why_none(

@@ -107,6 +107,12 @@ def renewable_rates(
     and biomass; E [tce] the plant's energy, both calorific. Claims on electricity together never
     count more than the electricity consumed; ``non_fossil`` counts nuclear power besides. GB/T
     36132-2025, B.5.
+
+    >>> from indicators.example import NO_METERS, example_consumption, example_site
+    >>> used = example_consumption(10_000.0, 9_000.0, 11_000.0)
+    >>> rows = renewable_rates(used, NO_METERS, example_site(), "2023-05")
+    >>> rows.filter(item="renewable_rate")["value"].to_list()
+    [0.0]
     """
     power, energy = _of_root(consumption, site, "electricity"), plant_energy(consumption, site)
     status = status_of(consumption)

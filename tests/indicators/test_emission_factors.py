@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from config.carbon import Carbon
+from config.models import FactorRow
 from config.standards import read_library
 from config.standards_emission import GRID_REGIONS, NATION, EmissionRow, RegionRow
 from config.standards_files import read_dataset
@@ -143,6 +144,24 @@ def test_a_thousand_tonnes_of_bituminous_coal() -> None:
 def test_gas_converts_from_ten_thousand_cubic_metres() -> None:
     found = of("natural_gas", "m3")
     assert found.tco2_per_unit == pytest.approx(389.31 * 15.3 * 0.99 * 44 / 12 / 1e7, rel=1e-12)
+
+
+def test_a_calorific_value_that_only_the_coal_equivalent_takes_is_said() -> None:
+    own = FactorRow.model_validate(
+        {
+            "energy": "natural_gas", "unit": "m3", "ncv_kj_per_unit": 35_000,
+            "effective_from": "2025-01-01", "source": "certificate 3",
+        }
+    )  # fmt: skip
+    mine = rules()._replace(library=read_library().with_own((own,)))
+    found = fuel_factor(mine, "natural_gas", DAY)
+    assert found.tco2_per_unit == fuel_factor(rules(), "natural_gas", DAY).tco2_per_unit
+    assert "not by the plant's own of `factors`" in found.note
+    gas = {**MEASURED, "energy": "natural_gas", "unit": "m3", "ncv_gj_per_unit": 0.035}
+    measured = mine._replace(settings=Carbon.model_validate({"fuels": [gas]}))
+    found = fuel_factor(measured, "natural_gas", DAY)
+    assert found.tco2_per_unit == pytest.approx(0.035 * 15.3 * 0.99 * 44 / 12 / 1000)
+    assert found.note == "certificate 12"
 
 
 def test_what_was_measured_stands_in_the_place_of_the_row() -> None:
