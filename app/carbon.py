@@ -18,6 +18,7 @@ from indicators.renewables import renewable_rates
 from pipeline.allocation import allocate
 from pipeline.periods import PERIOD_SCHEMA, periods
 from pipeline.rollup import judged, product_output
+from pipeline.virtual import virtual_periods, virtual_rules_of
 
 SCREENS: dict[str, tuple[str, ...]] = {
     "carbon": (
@@ -56,7 +57,7 @@ def renewables(published: Published, period: str) -> pl.DataFrame:
 
 
 def _meters(published: Published, period: str) -> pl.DataFrame:
-    return published.of(METER_PERIODS, period)
+    return _amounts(published, period, grain_of(period))
 
 
 def _energy(published: Published, period: str) -> Energy:
@@ -76,10 +77,10 @@ Grain = Literal["day", "month", "year"]
 
 
 def _amounts(published: Published, period: str, *grains: Grain) -> pl.DataFrame:
-    """Amounts by meter of the periods inside a month or year, with ``whole``."""
+    """Amounts by meter, read and virtual, of the periods inside a month or year."""
     of = _periods(published, period, *grains).select("grain", "period", "whole")
-    rows = published.rows(METER_PERIODS).join(of, on=("grain", "period"))
-    return rows.drop("plant_id")
+    rows = published.rows(METER_PERIODS).join(of, on=("grain", "period")).drop("plant_id")
+    return pl.concat([rows, virtual_periods(rows, virtual_rules_of(published.site))])
 
 
 def _periods(published: Published, period: str, *grains: Grain) -> pl.DataFrame:

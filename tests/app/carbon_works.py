@@ -51,9 +51,16 @@ def write_carbon_works(
     *,
     stated: dict[str, tuple[str, str, str, str, float]] = STATED,
     region: str | None = "350000",
+    **sections: Any,
 ) -> Path:
     """plant.yaml and ledger, with ``carbon`` added to what CARBON says."""
     info = {"id": "works", "name": "Works", "region": region}
+    own: dict[str, Any] = {
+        "products": PRODUCTS,
+        "connections": None,
+        "imports": None,
+        "assessment": {"economy": ECONOMY, "carbon": {**CARBON, **carbon}},
+    }
     return write_plant(
         folder,
         meters=[
@@ -64,10 +71,7 @@ def write_carbon_works(
             for meter_id, (node, energy, role, unit, _) in stated.items()
         ],
         plant={key: value for key, value in info.items() if value is not None},
-        products=PRODUCTS,
-        connections=None,
-        imports=None,
-        assessment={"economy": ECONOMY, "carbon": {**CARBON, **carbon}},
+        **{**own, **sections},
     )  # fmt: skip
 
 

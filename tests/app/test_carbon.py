@@ -12,9 +12,10 @@ import pytest
 
 from app import carbon as sheets
 from app.published import Published
-from tests.app.carbon_works import CARBON, STATED, stated, write_carbon_works
+from tests.app.carbon_works import CARBON, PRODUCTS, STATED, stated, write_carbon_works
 from tests.app.commands import inside
 from tests.app.works import COAL_T, QUARTERS, STEPS, filled, write_works
+from tests.plants import SECTIONS as NODES
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 GRID = 0.4211  # Fujian 2023, tCO2/MWh
@@ -150,6 +151,31 @@ def test_two_products_of_the_works_with_counters(tmp_path: Path) -> None:
     assert "no output_value_cny of 2025-09" in missing["reason"]
 
 
+def test_a_product_takes_its_share_of_shared_energy_and_no_raw_material(tmp_path: Path) -> None:
+    meters = {name: STATED[name] for name in ("grid", "coal", "coke", "coke-raw")}
+    meters["office"] = ("office", "electricity", "input", "kWh", 10_000.0)
+    rule = {"node": "office", "from": "2025-01-01", "shares": {"clinker": 0.6, "cement": 0.4}}
+    later = {**rule, "from": "2025-09-16", "shares": {"clinker": 0.2, "cement": 0.8}}
+    cement = {"name": "Cement", "unit": "t", "boundary": ["mill"]}
+    office = {"name": "Office", "level": "process", "parent": "works"}
+    file = write_carbon_works(
+        tmp_path,
+        {"renewable_meters": []},
+        stated=meters,
+        nodes={**NODES["nodes"], "office": office},
+        products={**PRODUCTS, "cement": cement},
+        allocations=[rule, later],
+    )
+    stated(file, meters)
+    rows = figures(file)
+    clinker = rows["carbon_per_product", "clinker"]
+    assert clinker["numerator"] == pytest.approx(1000 * COAL + 4 * GRID, rel=1e-12)
+    assert clinker["value"] == pytest.approx((1000 * COAL + 4 * GRID) / 5000, rel=1e-12)
+    made = rows["carbon_per_product", "cement"]
+    assert (made["value"], made["reason"]) == (None, "no output of it")
+    assert made["numerator"] == pytest.approx(6 * GRID, rel=1e-12)
+
+
 def test_claims_count_once_and_never_more_than_was_consumed(plant: Path) -> None:
     rows = items(plant)
     counted = {key: (row["stated"], row["value"], row["unused"]) for key, row in rows.items()}
@@ -166,6 +192,27 @@ def test_claims_count_once_and_never_more_than_was_consumed(plant: Path) -> None
     assert rate["value"] == pytest.approx(renewable / TCE, rel=1e-12)
     assert rate["low"] == rate["high"] == rate["value"]
     assert rate["confidence"] == "recalled"  # of the factor of firewood
+
+
+def test_a_virtual_meter_of_what_is_used_counts_the_same(tmp_path: Path) -> None:
+    meters = {
+        "grid": STATED["grid"],
+        "pv": ("works", "electricity", "check", "kWh", 20_000.0),
+        "pv-sold": ("works", "electricity", "check", "kWh", 5_000.0),
+    }
+    used = {
+        "name": "Sun used", "node": "works", "energy": "electricity",
+        "expression": "pv - [pv-sold]",
+    }  # fmt: skip
+    tag = {"meter": "pv-used", "technology": "solar"}
+    file = write_carbon_works(
+        tmp_path, {"renewable_meters": [tag]}, stated=meters, virtual={"pv-used": used}
+    )
+    stated(file, meters)
+    rows = balance(file)
+    assert rows["own_renewable", "electricity"]["amount"] == 15_000
+    assert rows["total", "all"]["value"] == pytest.approx(100 * GRID, rel=1e-12)
+    assert items(file)["renewable_rate", "all"]["value"] == pytest.approx(15 / 115, rel=1e-12)
 
 
 def test_nuclear_power_is_not_renewable_and_a_year_has_its_own_certificates(
@@ -238,6 +285,11 @@ def test_json_and_files_are_as_the_schema_says(plant: Path, tmp_path: Path) -> N
         inside("carbon", "2025-09", "-p", plant, "--sheet", sheet, "--format", "parquet",
                "-o", file)  # fmt: skip
         assert pl.read_parquet(file).to_dicts() == rows
+
+
+def test_the_library_shows_emission_factors() -> None:
+    found = inside("standards", "search", "福建", "grid", "2023", "--format", "json").records()
+    assert [(row["id"], row["levels"]) for row in found] == [("grid|福建|2023", "0.4211")]
 
 
 def test_screens_of_both_languages(plant: Path) -> None:
