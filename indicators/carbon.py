@@ -48,7 +48,11 @@ class Metered(NamedTuple):
 
 
 def plus(parts: Iterable[Bounded]) -> Bounded:
-    """Sum of bounded quantities; what one part does not know, the sum does not. kgce's own rule.
+    r"""Sum of bounded quantities [their unit]; what one part does not know, the sum does not.
+
+    .. math:: \sum_i a_i, \quad \left[ \sum_i a_{l,i}, \sum_i a_{h,i} \right]
+
+    kgce's own rule.
 
     >>> plus([Bounded(1.0, 0.5, 2.0), Bounded(3.0, 3.0, None)])
     Bounded(value=4.0, low=3.5, high=None)
@@ -65,7 +69,7 @@ def times(amount: Bounded, factor: float | None) -> Bounded:
 
     .. math:: C = A f, \quad [A_l f, A_h f]
 
-    ``factor`` [tCO2/unit]; None: unknown. GB/T 32150-2015.
+    ``factor`` [tCO2/unit]; None: unknown. GB/T 32150-2015 (clause not checked against the print).
 
     >>> times(Bounded(10.0, 8.0, None), -0.5)
     Bounded(value=-5.0, low=None, high=-4.0)
@@ -77,7 +81,9 @@ def times(amount: Bounded, factor: float | None) -> Bounded:
 
 
 def metered(meter_periods: pl.DataFrame, meters: Iterable[str]) -> Metered:
-    """Sum of what meters counted in the period of ``meter_periods`` [their unit].
+    r"""Sum of what meters counted in the period of ``meter_periods`` [their unit].
+
+    .. math:: A = \sum_m A_m
 
     Rows of METER_PERIODS of one period. A meter without a row makes it unknown, with coverage 0;
     no meters at all are nothing, known for sure. kgce's own rule.
@@ -99,7 +105,9 @@ def metered(meter_periods: pl.DataFrame, meters: Iterable[str]) -> Metered:
 
 
 def status_of(consumption: pl.DataFrame) -> str:
-    """``partial`` where the period of ``consumption`` is not whole, else ``complete``.
+    """``partial`` where the period of ``consumption`` [rows] is not whole, else ``complete``.
+
+    kgce's own rule, as for unit consumption.
 
     >>> status_of(pl.DataFrame({"status": ["refused", "partial"]}))
     'partial'
@@ -117,12 +125,16 @@ def carbon_balance(
     ``consumption``: rows of CONSUMPTION without feedstock, ``meter_periods``: of METER_PERIODS, of
     one period. Electricity and heat that come in and go out are rows of their own. Not in the
     total, by rule: renewable energy of the plant's own, biomass, feedstock. A source that is
-    unknown makes the total unknown. GB/T 32150-2015, without process emissions.
+    unknown makes the total unknown. GB/T 32150-2015 (clause not checked against the print), without
+    process emissions.
 
-    >>> from indicators.example import NO_METERS, example_consumption, example_site
-    >>> used = example_consumption(1000.0, 900.0, 1100.0)
-    >>> carbon_balance(used, NO_METERS, example_site(), "2023-05").row(-1)[6:9]
-    (0.4211, 0.37899, 0.46321)
+    >>> from config.book_tables import METER_PERIODS
+    >>> from config.example import used, works
+    >>> no_meters = pl.DataFrame(schema=METER_PERIODS.polars_schema())
+    >>> bought = used()[[1]].with_columns(node_id=pl.lit("works"))  # 56 MWh of 0.5306 tCO2/MWh
+    >>> rows = carbon_balance(bought, no_meters, works(), "2026-10")
+    >>> rows.filter(source="electricity")["value"].round(6).to_list()
+    [29.7136]
     """
     rules, on = CarbonRules.of(site), label_day(period)
     sources, media = [], []

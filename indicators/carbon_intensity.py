@@ -19,7 +19,7 @@ from indicators.boundary import energy_of, expected_of
 from indicators.coal import Coefficient, label_day
 from indicators.emission_factors import CarbonRules, emission_factor
 from indicators.intensity import Bounded, intensity
-from indicators.numerators import STATUSES, Asked, Rule, calorific_rule, energy_kinds, sum_periods
+from indicators.numerators import STATUSES, Asked, Rule, energy_kinds, energy_rule, sum_periods
 from indicators.products import Energy
 
 FOOTPRINT = (
@@ -45,7 +45,7 @@ class Part(NamedTuple):
 def carbon_rule(rules: CarbonRules, on: date) -> Rule:
     """Fuels, electricity and heat by their emission factors of the day ``on`` [tCO2].
 
-    GB/T 32150-2015; see `emission_factor`.
+    GB/T 32150-2015 (clause not checked against the print); see `emission_factor`.
 
     >>> from config.carbon import Carbon
     >>> from config.standards import read_library
@@ -73,12 +73,14 @@ def plant_energy(consumption: pl.DataFrame, site: Site) -> Part:
     .. math:: E = \sum_i E_i k_i / 1000
 
     ``consumption``: rows of CONSUMPTION of one period; without feedstock where GB/T 36132 asks for
-    it. Unknown where an energy of the plant has no row, no amount or no factor. GB/T 2589-2020.
+    it. Unknown where an energy of the plant has no row, no amount or no factor. GB/T 2589-2020
+    (clause not checked against the print).
 
-    >>> from indicators.example import example_consumption, example_site
-    >>> found = plant_energy(example_consumption(10_000.0, 9_000.0, 11_000.0), example_site())
-    >>> [round(end, 6) for end in found.amount]
-    [1.229, 1.1061, 1.3519]
+    >>> from config.example import used, works
+    >>> from indicators.coal import add_coal
+    >>> whole = used()[[0, 1, 3]].with_columns(node_id=pl.lit("works"))  # coal, power, less steam
+    >>> round(plant_energy(add_coal(whole, works().library), works()).amount.value, 4)
+    101.0974
     """
     tree = NodeTree(site.plant.nodes, site.plant.all_meters)
     expected = {
@@ -87,7 +89,7 @@ def plant_energy(consumption: pl.DataFrame, site: Site) -> Part:
         if tree.weights(tree.root, energy, feedstock=False)
     }
     own = (pl.col("plant_id") == site.id) & (pl.col("node_id") == tree.root)
-    found = sum_periods(consumption.filter(own), calorific_rule(site.library), expected)
+    found = sum_periods(consumption.filter(own), energy_rule(site.library, "calorific"), expected)
     return _part(found, "energy of the plant is not known in full", 1000.0)
 
 
@@ -110,7 +112,7 @@ def _part(summed: pl.DataFrame, why: str, over: float = 1.0) -> Part:
 def carbon_intensities(
     balance: pl.DataFrame, energy: Energy, made: pl.DataFrame, site: Site, period: str
 ) -> pl.DataFrame:
-    r"""The rows of the sheet CARBON_INTENSITY of a period.
+    r"""The rows of the sheet CARBON_INTENSITY [tCO2/unit, tCO2/10^4 CNY, tCO2/tce].
 
     .. math:: C_{ui} = C_i / Q_i, \quad C_{gi} = C / G
 
@@ -120,13 +122,15 @@ def carbon_intensities(
     the plant makes of other energies and hands on is counted like bought. GB/T 36132-2025, B.3 and
     B.4; footprint: GB/T 24067, the manufacturing stage alone.
 
+    >>> from config.book_tables import METER_PERIODS
+    >>> from config.example import made, used, works
     >>> from indicators.carbon import carbon_balance
-    >>> from indicators.example import NO_METERS, example_consumption, example_site
-    >>> used, site = example_consumption(10_000.0, 9_000.0, 11_000.0), example_site()
-    >>> balance = carbon_balance(used, NO_METERS, site, "2023-05")
-    >>> rows = carbon_intensities(balance, Energy(used, None), pl.DataFrame(), site, "2023-05")
-    >>> rows["indicator"][-1], round(rows["value"][-1], 6)  # 4.211 t of 1.229 tce
-    ('carbon_per_energy', 3.426363)
+    >>> no_meters = pl.DataFrame(schema=METER_PERIODS.polars_schema())
+    >>> balance = carbon_balance(used(), no_meters, works(), "2026-10")
+    >>> energy = Energy(used().with_columns(factors=pl.lit(";")), None)
+    >>> rows = carbon_intensities(balance, energy, made(), works(), "2026-10")
+    >>> rows.select("indicator", "unit", "value").row(0)  # nobody said which coal it is
+    ('carbon_per_product', 'tCO2/t', None)
     """
     rows = [
         row

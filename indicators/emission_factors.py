@@ -54,7 +54,12 @@ class CarbonRules(NamedTuple):
 
     @classmethod
     def of(cls, site: Site) -> CarbonRules:
-        """Those of a plant."""
+        """Those of a plant; kgce's own rule.
+
+        >>> from config.example import works
+        >>> CarbonRules.of(works()).settings.fuel_set
+        'ndrc'
+        """
         plant = site.plant
         rows, regions = site.rows(EmissionRow), site.rows(RegionRow)
         return cls(plant.assessment.carbon, plant.plant.region or "", site.library, rows, regions)
@@ -65,8 +70,8 @@ def fuel_tco2(ncv_gj_per_unit: float, carbon_tc_per_tj: float, oxidation_ratio: 
 
     .. math:: f = NCV \cdot c \cdot o \cdot \frac{44}{12} / 1000
 
-    Net calorific value [GJ/unit], carbon content [tC/TJ], oxidation rate [1]. GB/T 32150-2015 and
-    the sector guidelines.
+    Net calorific value [GJ/unit], carbon content [tC/TJ], oxidation rate [1]. GB/T 32150-2015
+    (clause not checked against the print) and the sector guidelines.
 
     >>> round(1000 * fuel_tco2(23.204, 26.18, 0.93), 1)
     2071.5
@@ -77,8 +82,9 @@ def fuel_tco2(ncv_gj_per_unit: float, carbon_tc_per_tj: float, oxidation_ratio: 
 def emission_factor(rules: CarbonRules, energy: str, unit: str, on: date) -> EmissionFactor | None:
     """CO2 of one ``unit`` of an energy that is used on the day ``on`` [tCO2/unit].
 
-    None for an energy-carrying medium: energy-related CO2 (GB/T 32150-2015) is of fuels,
-    electricity and heat. A factor whose unit has another dimension is none, and says so.
+    None for an energy-carrying medium: energy-related CO2 is of fuels, electricity and heat (GB/T
+    32150-2015, clause not checked against the print). A factor whose unit has another dimension is
+    none, and says so.
 
     >>> from config.standards import read_library
     >>> from config.standards_files import read_dataset
@@ -194,7 +200,8 @@ def _grid_row(rules: CarbonRules, place: str, year: int) -> EmissionRow | None:
 def heat_factor(rules: CarbonRules, energy: str, on: date) -> EmissionFactor:
     """Factor of purchased heat [tCO2/GJ]: the supplier's of the day, else the default.
 
-    GB/T 32150-2015 and the sector guidelines, which prefer the supplier's.
+    GB/T 32150-2015 (clause not checked against the print) and the sector guidelines, which prefer
+    the supplier's.
 
     >>> from config.standards import read_library
     >>> from config.standards_files import read_dataset
@@ -222,7 +229,8 @@ def fuel_factor(rules: CarbonRules, energy: str, on: date) -> EmissionFactor:
 
     The row of the chosen set, in which what the plant measured stands in the place of the set's.
     Another set is never taken silently: an energy without a row in the chosen set has no factor. A
-    row that another contradicts makes the figure doubtful. GB/T 32150-2015; biomass counts as none.
+    row that another contradicts makes the figure doubtful; biomass counts as none. GB/T 32150-2015
+    (clause not checked against the print).
 
     >>> from config.standards import read_library
     >>> from config.standards_files import read_dataset

@@ -87,6 +87,8 @@ def retained(generated: float, sold: float, certificates_sold: float) -> float:
 def of_period(certificates: Iterable[Certificate], period: str) -> list[Certificate]:
     """The certificates of a month, or of a year and its months; a year's are in no month.
 
+    kgce's own rule.
+
     >>> rows = [{"id": p, "kwh": 1, "period": p, "source": "GEC"} for p in ("2026", "2026-10")]
     >>> ours = [Certificate.model_validate(row) for row in rows]
     >>> [one.id for one in of_period(ours, "2026-10")], len(of_period(ours, "2026"))
@@ -108,9 +110,13 @@ def renewable_rates(
     count more than the electricity consumed; ``non_fossil`` counts nuclear power besides. GB/T
     36132-2025, B.5.
 
-    >>> from indicators.example import NO_METERS, example_consumption, example_site
-    >>> used = example_consumption(10_000.0, 9_000.0, 11_000.0)
-    >>> rows = renewable_rates(used, NO_METERS, example_site(), "2023-05")
+    >>> from config.book_tables import METER_PERIODS
+    >>> from config.example import used, works
+    >>> from indicators.coal import add_coal
+    >>> no_meters = pl.DataFrame(schema=METER_PERIODS.polars_schema())
+    >>> whole = used()[[0, 1, 3]].with_columns(node_id=pl.lit("works"))
+    >>> whole = add_coal(whole, works().library)
+    >>> rows = renewable_rates(whole, no_meters, works(), "2026-10")
     >>> rows.filter(item="renewable_rate")["value"].to_list()
     [0.0]
     """
