@@ -215,7 +215,7 @@ def _output_of(made: pl.DataFrame, inside: pl.DataFrame, product: Product) -> Pa
     if same and amount.value is None:
         reason = f"its output is refused, with a coverage of {row['coverage_ratio']:.1%}"
     return Part(
-        amount if same else amount._replace(value=None),
+        amount if same else Bounded(None, None, None),
         row["coverage_ratio"],
         row["status"] if same else STATUSES[-1],
         "seen",

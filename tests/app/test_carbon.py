@@ -257,6 +257,9 @@ def test_missing_coverage_refuses_the_total_and_keeps_its_bound(tmp_path: Path) 
     assert "raw_coal: refused, with a coverage of 50.0%" in total["reason"]
     assert total["low"] == pytest.approx(1000 * COAL + 100 * GRID)
     assert total["high"] is None
+    value = figures(file)["carbon_per_output_value", "plant"]
+    assert (value["value"], value["status"], value["high"]) == (None, "refused", None)
+    assert value["low"] == pytest.approx(total["low"] / 2000)
     rate = items(file)["renewable_rate", "all"]
     assert (rate["value"], rate["status"]) == (None, "refused")
 
