@@ -10,7 +10,9 @@ from config.columns import Table
 from config.sheets.audit import AUDIT
 from config.sheets.benchmarking import BENCHMARKING
 from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES
+from config.sheets.cost import COST_SHEETS
 
 SHEETS: dict[str, Table] = {
-    sheet.name: sheet for sheet in (BENCHMARKING, *AUDIT, CARBON, CARBON_INTENSITY, RENEWABLES)
+    sheet.name: sheet
+    for sheet in (BENCHMARKING, *AUDIT, CARBON, CARBON_INTENSITY, RENEWABLES, *COST_SHEETS)
 }
