@@ -108,15 +108,15 @@ def priced(use: Use, finer: Sequence[Sequence[Use]], spans: Sequence[PricedSpan]
     unknown = "" if amount.value is not None else "its amount is not known"
     if len(mine) == 1:
         return Spent(*cost(amount, known[0]), sources, unknown)
+    outer = _outer([cost(amount, min(known)), cost(amount, max(known))])
     parts = [one for one in (finer[0] if finer else ()) if _inside(one, use)]
-    if amount.value is not None and _tile(parts, use):
-        found = [priced(one, finer[1:], mine) for one in parts]
-        if all(one.value is not None for one in found):
-            return total_cost(found)
-    mean = mean_by_time(mine, use.start_utc, use.end_utc)
-    ends = [Bounded(*cost(amount, price)) for price in (mean, min(known), max(known))]
+    if _tile(parts, use):
+        found = total_cost(priced(one, finer[1:], mine) for one in parts)
+        if found.value is not None:
+            return Spent(found.value, *_inner(found, outer), sources, found.reason)
+    mean = cost(amount, mean_by_time(mine, use.start_utc, use.end_utc))
     reason = unknown or "its days are not known: priced by the mean over time"
-    return Spent(ends[0].value, *_outer(ends), sources, reason)
+    return Spent(mean.value, *outer, sources, reason)
 
 
 def mean_by_time(spans: Iterable[PricedSpan], start: datetime, end: datetime) -> float:
@@ -216,6 +216,19 @@ def _outer(ends: Sequence[Bounded]) -> tuple[float | None, float | None]:
     return (
         None if None in lows else min(one for one in lows if one is not None),
         None if None in highs else max(one for one in highs if one is not None),
+    )
+
+
+def _inner(
+    found: Spent, outer: tuple[float | None, float | None]
+) -> tuple[float | None, float | None]:
+    """The tighter of two bounds on each side, around the value."""
+    value = found.value or 0.0
+    lows = [one for one in (found.low, outer[0]) if one is not None]
+    highs = [one for one in (found.high, outer[1]) if one is not None]
+    return (
+        min(value, max(lows)) if lows else None,
+        max(value, min(highs)) if highs else None,
     )
 
 

@@ -74,9 +74,9 @@ def band_of(figure: float, bands: Iterable[TieredPriceRow]) -> TieredPriceRow | 
 
 
 def rules_for(
-    rows: Mapping[str, TieredPriceRow], line: TieredPrice, province: str, year: int
+    rows: Mapping[str, TieredPriceRow], line: TieredPrice, province: str, day: date
 ) -> list[list[TieredPriceRow]]:
-    """The rules that hold for a line on the last day of a year: each the rows of one scheme.
+    """The rules that hold for a line on a day: each the rows of one scheme.
 
     A scheme by the unit's class, where it has one, then a scheme by its figure, but where both are
     of one edition. Rules of the province go before national ones, later ones before earlier, and
@@ -84,11 +84,10 @@ def rules_for(
 
     >>> from config.standards_files import read_dataset
     >>> line = TieredPrice(product="ingot", sector="aluminium")
-    >>> scheme, = rules_for(read_dataset(TieredPriceRow), line, "350000", 2025)
+    >>> scheme, = rules_for(read_dataset(TieredPriceRow), line, "350000", date(2025, 1, 1))
     >>> scheme[0].up_to, scheme[-1].kind
     (13300.0, 'discount')
     """
-    day = date(year, 12, 31)
     there = [row for row in rows.values() if row.is_for(line.sector, province)]
     there = [row for row in there if row.in_force(day, day)]
     gone = {row_id for row in there for row_id in row.replaces.split(";")}
@@ -117,7 +116,7 @@ def judged(
     >>> from config.standards_files import read_dataset
     >>> line = TieredPrice(
     ...     product="ingot", sector="aluminium", renewable_percent=15, renewable_source="bills")
-    >>> scheme, = rules_for(read_dataset(TieredPriceRow), line, "350000", 2025)
+    >>> scheme, = rules_for(read_dataset(TieredPriceRow), line, "350000", date(2025, 1, 1))
     >>> judged(scheme, Bounded(13_330.0, 13_330.0, 13_330.0), line).surcharge.value
     0.02
     """
@@ -221,14 +220,21 @@ def _rank(scheme: Sequence[TieredPriceRow]) -> tuple[bool, date]:
     return bool(scheme[0].provinces), max(row.effective_from or date.min for row in scheme)
 
 
-def doubts_of_tiered_prices(rows: Iterable[TieredPriceRow]) -> Iterator[tuple[str, str]]:
-    """What is wrong with rows, as (id, message): numbers that their kind has no use for."""
-    for row in rows:
-        if row.over is not None and row.up_to is not None and row.over >= row.up_to:
-            yield row.id, f"{row.over:g} to {row.up_to:g} is no band"
-        if row.kind == "class" and row.unit_class == "none":
-            yield row.id, "a class rule without a class"
-        if row.step is not None and row.step <= 0:
-            yield row.id, f"a step of {row.step:g}"
-        if row.effective_to and row.effective_from and row.effective_to < row.effective_from:
-            yield row.id, "it ends before it begins"
+def doubts_of_tiered_price(row: TieredPriceRow) -> Iterator[str]:
+    """What is wrong with a row: numbers that its kind has no use for. kgce's own rule.
+
+    >>> from config.standards_files import read_dataset
+    >>> rows = read_dataset(TieredPriceRow).values()
+    >>> [message for row in rows for message in doubts_of_tiered_price(row)]
+    []
+    """
+    if row.over is not None and row.up_to is not None and row.over >= row.up_to:
+        yield f"{row.over:g} to {row.up_to:g} is no band"
+    if row.kind == "class" and row.unit_class == "none":
+        yield "a class rule without a class"
+    if row.kind == "class" and row.surcharge_cny_per_kwh is None:
+        yield "a class rule without a surcharge"
+    if row.step is not None and row.step <= 0:
+        yield f"a step of {row.step:g}"
+    if row.effective_to and row.effective_from and row.effective_to < row.effective_from:
+        yield "it ends before it begins"

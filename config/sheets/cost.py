@@ -129,6 +129,7 @@ SURCHARGE = Table(
         text("edition", "policy", "政策"),
         text("kind", "class, band or step", "规则类型"),
         text("province", "province, GB/T 2260", "省份"),
+        text("indicator_zh", "figure that the rule judges, in its own words", "规则所用指标"),
         text("judged_by", "figure's year and where it is from; or the unit's class", "评价依据"),
         number("figure", "figure_unit", "figure of the year before", "上年指标值", nullable=True),
         number("figure_low", "figure_unit", "least that it can be", "指标下限", nullable=True),
