@@ -23,10 +23,7 @@ from config.tables import CONSUMPTION
 from config.tariffs import Tariff
 from indicators.cost import Spent, demand_charge
 from indicators.intensity import Bounded
-from indicators.tariff_time import highest_demand
-from pipeline.periods import By, periods
-
-GRAINS: dict[int, By] = {15: "15min", 30: "30min"}
+from indicators.tariff_time import demand_spans, highest_demand
 
 
 class Charge(NamedTuple):
@@ -50,14 +47,32 @@ def charges_of(published: Published, electricity: Electricity) -> list[Charge]:
         pl.col("start_utc") >= row["start_utc"],
         pl.col("end_utc") <= row["end_utc"],
     )
+    by_minutes: dict[int, pl.DataFrame] = {}
     found = [
-        _charge(published, electricity, month)
+        _charge(published, electricity, month, by_minutes)
         for month in months.sort("start_utc").iter_rows(named=True)
     ]
     return [one for one in found if one is not None]
 
 
-def _charge(published: Published, electricity: Electricity, month: dict[str, Any]) -> Charge | None:
+def _amounts(published: Published, row: dict[str, Any], minutes: int) -> pl.DataFrame:
+    """What came in at each meter, by interval of the whole period."""
+    zone = published.site.plant.plant.zone
+    spans = demand_spans(row["start_utc"], row["end_utc"], minutes, zone)
+    return amounts_in(published, _incoming(published.site), spans)
+
+
+def _incoming(site: Site) -> list[str]:
+    weights = electricity_weights(site, root_of(site))
+    return [meter_id for meter_id, weight in weights.items() if weight > 0]
+
+
+def _charge(
+    published: Published,
+    electricity: Electricity,
+    month: dict[str, Any],
+    by_minutes: dict[int, pl.DataFrame],
+) -> Charge | None:
     site = published.site
     days = _days(site, electricity, month)
     last = next((tariff for tariff in reversed(days) if tariff is not None), None)
@@ -69,7 +84,10 @@ def _charge(published: Published, electricity: Electricity, month: dict[str, Any
         contracted = last.demand.contracted_kw
         kw, start, coverage, reason = Bounded(*[contracted] * 3), None, 1.0, ""
     else:
-        kw, start, coverage, reason = _highest(published, last, month)
+        minutes = last.demand.minutes
+        if minutes not in by_minutes:
+            by_minutes[minutes] = _amounts(published, electricity.row, minutes)
+        kw, start, coverage, reason = _highest(site, last, month, by_minutes[minutes])
     prices = [
         (tariff.demand.cny_per_kw_month if tariff.demand else 0.0, 1.0)
         for tariff in days
@@ -96,19 +114,14 @@ def _days(site: Site, electricity: Electricity, month: dict[str, Any]) -> list[T
 
 
 def _highest(
-    published: Published, tariff: Tariff, month: dict[str, Any]
+    site: Site, tariff: Tariff, month: dict[str, Any], amounts: pl.DataFrame
 ) -> tuple[Bounded, datetime | None, float, str]:
     """Highest demand of the month [kW], its interval, the coverage, and what is to be said."""
-    site = published.site
-    minutes = tariff.demand.minutes if tariff.demand else 15
-    meters = [
-        meter_id
-        for meter_id, weight in electricity_weights(site, root_of(site)).items()
-        if weight > 0 and billed(tariff, meter_id)
-    ]
-    zone = site.plant.plant.zone
-    spans = periods(GRAINS[minutes], month["start_utc"], month["end_utc"], zone)
-    amounts = amounts_in(published, meters, spans)
+    meters = [meter_id for meter_id in _incoming(site) if billed(tariff, meter_id)]
+    begins = pl.col("start_utc")
+    amounts = amounts.filter(
+        pl.col("meter_id").is_in(meters), begins >= month["start_utc"], begins < month["end_utc"]
+    )
     top = highest_demand(amounts, meters)
     coverage = amounts.group_by("meter_id").agg(pl.col("coverage_ratio").mean())
     least = coverage["coverage_ratio"].min()

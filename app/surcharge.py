@@ -23,8 +23,8 @@ from indicators.numerators import STATUSES, energy_kinds
 from indicators.tiered_price import Judged, judged, rules_for
 
 SCREEN = (
-    "product", "edition", "kind", "indicator_zh", "judged_by", "figure", "figure_unit", "threshold", "value",
-    "unit", "low", "high", "kwh", "cny", "status", "confidence", "reason",
+    "product", "edition", "kind", "indicator_zh", "judged_by", "figure", "figure_unit",
+    "threshold", "value", "unit", "low", "high", "kwh", "cny", "status", "confidence", "reason",
 )  # fmt: skip
 NOTHING = Bounded(None, None, None)
 

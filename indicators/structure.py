@@ -145,6 +145,8 @@ def _of_row(row: dict[str, Any], library: Library, basis: Basis) -> Part:
         None if row[end] is None or per_unit is None else row[end] * per_unit / KGCE_PER_TCE
         for end in ("low", "high")
     )
+    factor = row["factors"].split(";")[basis == "equivalent"]
+    known = {one.id: one.confidence for one in library.factors}
     reason = ""
     if amount is None:
         reason = f"{row['energy_code']} is refused, with a coverage of {row['coverage_ratio']:.1%}"
@@ -155,8 +157,8 @@ def _of_row(row: dict[str, Any], library: Library, basis: Basis) -> Part:
         Bounded(None if kgce is None else kgce / KGCE_PER_TCE, *bounds),
         row["coverage_ratio"],
         "refused" if kgce is None else row["status"],
-        row["confidence"],
-        tuple(filter(None, [row["factors"].split(";")[basis == "equivalent"]])),
+        known.get(factor, row["confidence"]),
+        (factor,) if factor else (),
         reason,
         amount,
         row["unit"],

@@ -43,12 +43,9 @@ def tariff_runs(
     ...             datetime(2026, 1, 2, tzinfo=ZoneInfo("UTC")), ZoneInfo("UTC")).row(0)[2:]
     (-1, 'no_tariff', None)
     """
-    utc, local = ZoneInfo("UTC"), pl.col("start_utc").dt.convert_time_zone(zone.key)
-    quarters = pl.datetime_range(
-        start.astimezone(utc), end.astimezone(utc), QUARTER, closed="left", eager=True
-    )
+    local = pl.col("start_utc").dt.convert_time_zone(zone.key)
     found = (
-        pl.DataFrame({"start_utc": quarters.dt.cast_time_unit("us")})
+        _quarters(start, end)
         .with_columns(day=local.dt.date(), minute=_minute(local), month=_month(local))
         .with_columns(slot=pl.col("minute") // 30, cut=_cuts(cuts))
         .join_asof(_firsts(tariffs), on="day")
@@ -62,6 +59,14 @@ def tariff_runs(
     last = pl.col("start_utc").last().dt.offset_by(QUARTER)
     first = (pl.col(name).first() for name in ("start_utc", *same))
     return runs.agg(*first, end_utc=last).select(RUNS.names())
+
+
+def _quarters(start: datetime, end: datetime) -> pl.DataFrame:
+    utc = ZoneInfo("UTC")
+    begins = pl.datetime_range(
+        start.astimezone(utc), end.astimezone(utc), QUARTER, closed="left", eager=True
+    )
+    return pl.DataFrame({"start_utc": begins.dt.cast_time_unit("us")})
 
 
 def _minute(local: pl.Expr) -> pl.Expr:
@@ -156,6 +161,22 @@ def _of_meters(parts: pl.DataFrame, own: Sequence[str]) -> pl.DataFrame:
         coverage_ratio=covered.clip(0, 1),
         hours=pl.col("window_s").sum() / 3600,
     )
+
+
+def demand_spans(start: datetime, end: datetime, minutes: int, zone: ZoneInfo) -> pl.DataFrame:
+    """The intervals over which demand is a mean: start_utc and end_utc, from ``start`` to ``end``.
+
+    ``minutes`` [min] is 15 or 30; half-hours are those of the zone's clock. kgce's own rule.
+
+    >>> first = datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC"))
+    >>> len(demand_spans(first, first.replace(day=2), 30, ZoneInfo("UTC")))
+    48
+    """
+    local = pl.col("start_utc").dt.convert_time_zone(zone.key)
+    begins = (_minute(local) % minutes == 0).cum_sum().alias("span")
+    quarters = _quarters(start, end).group_by(begins, maintain_order=True)
+    last = pl.col("start_utc").last().dt.offset_by(QUARTER)
+    return quarters.agg(pl.col("start_utc").first(), end_utc=last).drop("span")
 
 
 def highest_demand(by_interval: pl.DataFrame, meters: Sequence[str]) -> pl.DataFrame:
