@@ -11,8 +11,8 @@ import polars as pl
 from app.cost_demand import Charge, charges_of
 from app.cost_products import Made, energy_rows, product_lines
 from app.cost_rows import Line, lines_frame, total_line
-from app.published import Published
-from app.structure import ELECTRICITY, ORDER, Electricity, electricity_of, root_of, sources_of
+from app.published import Published, root_of
+from app.structure import ELECTRICITY, ORDER, Electricity, electricity_of, sources_of
 from config.errors import InputError
 from config.site import Site
 from config.standards import Basis, weakest
@@ -108,7 +108,7 @@ def _energy_line(published: Published, row: dict[str, Any]) -> Line:
     reason = f"{energy}: {spent.reason}" if spent.reason else ""
     return Line(
         PLANT,
-        "energy",
+        "energy_cost",
         spent._replace(reason=reason),
         energy=energy,
         amount=Bounded(row["amount"], row["low"], row["high"]),
@@ -155,7 +155,7 @@ def _tariff_line(found: Electricity, name: str, required: float) -> Line:
         spent = spent._replace(value=None, reason=reason)
     return Line(
         PLANT,
-        "energy",
+        "energy_cost",
         spent,
         energy=ELECTRICITY,
         tariff_period=name,
@@ -182,7 +182,7 @@ def _added(amounts: Sequence[Bounded]) -> Bounded:
 def _demand_line(charge: Charge) -> Line:
     return Line(
         PLANT,
-        "demand",
+        "demand_charge",
         charge.spent,
         energy=ELECTRICITY,
         month=charge.month,
@@ -203,7 +203,7 @@ def mean_prices(lines: Sequence[Line]) -> dict[str, float]:
     for energy in dict.fromkeys(line.energy for line in lines):
         mine = [line for line in lines if line.energy == energy]
         spent = total_cost(line.spent for line in mine).value
-        amounts = [line.amount.value for line in mine if line.item == "energy"]
+        amounts = [line.amount.value for line in mine if line.item == "energy_cost"]
         if spent is not None and None not in amounts:
             amount = math.fsum(one for one in amounts if one is not None)
             if amount > 0:

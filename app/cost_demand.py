@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from app.published import Published
+from app.published import Published, root_of
 from app.spans import amounts_in
 from app.structure import (
     ELECTRICITY,
@@ -15,7 +15,6 @@ from app.structure import (
     billed,
     electricity_weights,
     in_force,
-    root_of,
     sources_of,
 )
 from config.site import Site

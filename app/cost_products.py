@@ -81,7 +81,7 @@ def _energy(
         spent = Spent(*cost(amount, price), sources, reason)
     return Line(
         product_id,
-        "energy",
+        "energy_cost",
         spent,
         energy=energy,
         amount=amount,
@@ -107,7 +107,9 @@ def _stated(
 def _missing(product_id: str, node: str, energy: str) -> Line:
     reason = f"{energy} of {node}: no figure in the period"
     nothing = Spent(None, None, None, (), reason)
-    return Line(product_id, "energy", nothing, energy=energy, coverage_ratio=0.0, status="refused")
+    return Line(
+        product_id, "energy_cost", nothing, energy=energy, coverage_ratio=0.0, status="refused"
+    )
 
 
 def _unit_cost(published: Published, period: str, product_id: str, total: Line) -> Line:

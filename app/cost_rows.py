@@ -14,6 +14,7 @@ from indicators.cost import Spent, total_cost
 from indicators.intensity import Bounded
 from indicators.numerators import STATUSES
 
+COSTS = ("energy_cost", "demand_charge")
 NOTHING = Bounded(None, None, None)
 
 
@@ -58,7 +59,7 @@ def lines_frame(period: str, subjects: Sequence[Sequence[Line]]) -> pl.DataFrame
         known = math.fsum(
             line.spent.value
             for line in lines
-            if line.item in ("energy", "demand") and line.spent.value is not None
+            if line.item in COSTS and line.spent.value is not None
         )
         rows += [_row(period, line, known) for line in lines]
     return pl.DataFrame(rows, schema=COST.polars_schema(), orient="row")
@@ -67,7 +68,7 @@ def lines_frame(period: str, subjects: Sequence[Sequence[Line]]) -> pl.DataFrame
 def _row(period: str, line: Line, known: float) -> tuple[object, ...]:
     value, amount = line.spent.value, line.amount.value
     shared = value is not None and known > 0 and line.item != "unit_cost"
-    priced = line.item in ("energy", "demand") and value is not None and bool(amount)
+    priced = line.item in COSTS and value is not None and bool(amount)
     return (
         period,
         line.subject,

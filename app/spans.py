@@ -35,7 +35,15 @@ def amounts_in(published: Published, meters: Collection[str], spans: pl.DataFram
     every = virtual_rules_of(site)
     rules = [r for r in [*rules_of(site), *rolled_up(every)] if r.meter_id in needed]
     first, last = reach(periods)
-    gaps = published.rows(GAPS).lazy().filter(pl.col("meter_id").is_in(sorted(needed)))
+    gaps = (
+        published.rows(GAPS)
+        .lazy()
+        .filter(
+            pl.col("meter_id").is_in(sorted(needed)),
+            pl.col("gap_start_utc") < last,
+            pl.col("gap_end_utc") > first,
+        )
+    )
     backwards = _backwards(site)
     amounts = meter_periods(
         interval_sums(published.intervals(needed, first, last), periods),

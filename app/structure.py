@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from app.published import Published
+from app.published import Published, root_of
 from app.spans import amounts_in
 from config.node_tree import NodeTree
 from config.sheets.cost import TARIFF_PERIODS
@@ -41,11 +41,6 @@ class Electricity(NamedTuple):
     row: dict[str, Any]
     parts: pl.DataFrame
     tariffs: Sequence[Tariff]
-
-
-def root_of(site: Site) -> str:
-    """The node that is the plant: the one without a parent."""
-    return next(node_id for node_id, node in site.plant.nodes.items() if node.parent is None)
 
 
 def structure(published: Published, period: str, bases: Sequence[Basis]) -> pl.DataFrame:

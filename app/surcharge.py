@@ -104,7 +104,8 @@ def _schemes(
     found: list[tuple[list[TieredPriceRow], date, date]] = []
     for day, after in zip(marks, [*marks[1:], last + timedelta(1)], strict=True):
         for scheme in rules_for(rows, line, province, day):
-            same = [i for i, (one, _, to) in enumerate(found) if one == scheme and to < day]
+            yesterday = day - timedelta(1)
+            same = [i for i, (one, _, to) in enumerate(found) if (one, to) == (scheme, yesterday)]
             begun = found.pop(same[-1])[1] if same else day
             found.append((scheme, begun, after - timedelta(1)))
     return found

@@ -96,6 +96,12 @@ def priced(use: Use, finer: Sequence[Sequence[Use]], spans: Sequence[PricedSpan]
     ``spans``: of `price_spans`. Where a part is unknown, or does not lie in one price, the price
     is the mean by time, and the cost is bounded by the lowest and the highest. Time without a
     price makes the cost unknown. kgce's own rule.
+
+    >>> first = datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC"))
+    >>> half, last = first.replace(day=2), first.replace(day=3)
+    >>> spans = [PricedSpan(first, half, 1.0, "a"), PricedSpan(half, last, 3.0, "b")]
+    >>> priced(Use(first, last, 10.0, 10.0, 10.0), [], spans)[:3]
+    (20.0, 10.0, 30.0)
     """
     mine = [one for one in spans if one.start_utc < use.end_utc and one.end_utc > use.start_utc]
     sources = tuple(dict.fromkeys(one.source for one in mine if one.source))
@@ -123,6 +129,14 @@ def mean_by_time(spans: Iterable[PricedSpan], start: datetime, end: datetime) ->
     r"""Mean of prices that are all known, by the time that each held [CNY/unit].
 
     .. math:: \bar p = \sum_s p_s T_s / \sum_s T_s
+
+    T_s is the time of the span that lies between ``start`` and ``end``. kgce's own rule.
+
+    >>> first = datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC"))
+    >>> half, last = first.replace(day=2), first.replace(day=5)
+    >>> spans = [PricedSpan(first, half, 1.0, "a"), PricedSpan(half, last, 3.0, "b")]
+    >>> mean_by_time(spans, first, last)
+    2.5
     """
     held = [
         (
@@ -139,6 +153,8 @@ def total_cost(parts: Iterable[Spent]) -> Spent:
 
     .. math:: C = \sum_i C_i
 
+    Bounds are the sums of the bounds. kgce's own rule.
+
     >>> total_cost([Spent(2.0, 1.0, 3.0, ("a",), ""), Spent(1.0, 1.0, 1.0, ("a",), "")])
     Spent(value=3.0, low=2.0, high=4.0, sources=('a',), reason='')
     """
@@ -153,6 +169,8 @@ def sum_or_none(numbers: Iterable[float | None]) -> float | None:
     r"""Sum of numbers of one unit; None where any is unknown, or where there are none.
 
     .. math:: \sum_i x_i
+
+    kgce's own rule: missing is never zero.
 
     >>> sum_or_none([1.0, 2.0]), sum_or_none([1.0, None]), sum_or_none([])
     (3.0, None, None)

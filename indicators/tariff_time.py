@@ -114,6 +114,16 @@ def tariff_amounts(
     ``weights``: tariff, meter_id, weight (+1 or -1), billed. A run of which nothing is known adds
     nothing, and lowers the coverage; a meter that knows nothing of a tariff period makes it
     unknown. The coverage is the weakest meter's. kgce's own rule.
+
+    >>> at = datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC"))
+    >>> runs = tariff_runs([], at, at.replace(hour=1), ZoneInfo("UTC"))
+    >>> by_meter = runs.select("start_utc", "end_utc").with_columns(
+    ...     meter_id=pl.lit("main"), amount=8.0, low=8.0, high=9.0, measured=7.0, imputed=1.0,
+    ...     covered_s=3600.0)
+    >>> weights = pl.DataFrame({"tariff": -1, "meter_id": "main", "weight": 1, "billed": True})
+    >>> priced = runs.with_columns(other_cny_per_kwh=0.5)
+    >>> tariff_amounts(by_meter, priced, weights).select("amount", "high", "cny_per_kwh").row(0)
+    (8.0, 9.0, 0.5)
     """
     own = ("tariff_period", "cny_per_kwh", "tariff")
     plus = pl.col("weight") > 0
@@ -188,6 +198,14 @@ def highest_demand(by_interval: pl.DataFrame, meters: Sequence[str]) -> pl.DataF
     together. Columns: start_utc (the first interval in which it stood), kw, low, high [kW],
     imputed (whether any of that interval's amount is). ``high`` is null where nothing bounds one
     of the intervals. kgce's own rule.
+
+    >>> at = datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC"))
+    >>> spans = demand_spans(at, at.replace(hour=1), 15, ZoneInfo("UTC"))
+    >>> by_interval = spans.with_columns(
+    ...     meter_id=pl.lit("main"), amount=pl.Series([40.0, 60.0, 60.0, 50.0]), imputed=0.0,
+    ...     low=10.0, high=70.0)
+    >>> highest_demand(by_interval, ["main"]).select("kw", "low", "high").row(0)
+    (240.0, 40.0, 280.0)
     """
     hours = (pl.col("end_utc") - pl.col("start_utc")).dt.total_seconds() / 3600
     ends = ("amount", "low", "high")
@@ -208,7 +226,7 @@ def highest_demand(by_interval: pl.DataFrame, meters: Sequence[str]) -> pl.DataF
 
 
 def local_midnight(day: date, zone: ZoneInfo) -> datetime:
-    """First moment of a day of the zone, in UTC.
+    """First moment of a day of the zone, in UTC. kgce's own rule.
 
     >>> local_midnight(date(2026, 1, 1), ZoneInfo("Asia/Shanghai")).isoformat()
     '2025-12-31T16:00:00+00:00'

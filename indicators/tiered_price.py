@@ -108,10 +108,11 @@ def rules_for(
 def judged(
     scheme: Sequence[TieredPriceRow], figure: Bounded, line: TieredPrice, why_unknown: str = ""
 ) -> Judged:
-    """The surcharge of one scheme (of `rules_for`) at the figure of the year before.
+    """The surcharge of one scheme (of `rules_for`) at the figure of the year before [CNY/kWh].
 
-    ``figure``: in the unit of the scheme's thresholds; ``why_unknown``: why it has no value. Its
-    bounds bound the surcharge. Bands or thresholds that the data do not have give no surcharge.
+    ``figure``: in the unit of the scheme's thresholds, such as kWh/t; ``why_unknown``: why it has
+    no value. Its bounds bound the surcharge. Bands or thresholds that the data do not have give no
+    surcharge. By the policy that the scheme's rows name, such as 发改价格〔2021〕1239号.
 
     >>> from config.standards_files import read_dataset
     >>> line = TieredPrice(

@@ -78,7 +78,7 @@ COST = Table(
         text("subject", "plant, or a product", "对象"),
         text(
             "item",
-            "energy, demand (demand charge), total, unit_cost (of one unit of the product)",
+            "energy_cost, demand_charge, total, unit_cost (of one unit of the product)",
             "费用项目",
         ),
         text("energy_code", "energy; empty for sums", "能源品种"),

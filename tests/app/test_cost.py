@@ -1,4 +1,4 @@
-"""`kgce structure`, `cost` and `surcharge` on the works, whose September is known by arithmetic.
+"""`kgce structure` and `kgce cost` on the works, whose September is known by arithmetic.
 
 The incomer counts 40 kWh a quarter hour, but 100 kWh from 14:15 to 14:30 on 10 September; on the
 3rd its readings between 07:00 and 09:00 are lost. Tariff and coal price change inside the month.
@@ -164,12 +164,14 @@ def test_cost_of_a_month_in_which_prices_change(plant: Path) -> None:
     rows = rows_of(assess(plant), "cost", "2025-09")
     own = [row for row in rows if row["subject"] == "plant"]
     by = {(row["item"], row["energy_code"], row["tariff_period"]): row for row in own}
-    peak = by["energy", "electricity", "peak"]
+    peak = by["energy_cost", "electricity", "peak"]
     assert peak["value"] == pytest.approx(PEAK_CNY, rel=1e-12)
     assert (peak["low"], peak["high"]) == pytest.approx((PEAK_CNY - 144, PEAK_CNY + 144))
-    assert by["energy", "electricity", "flat"]["value"] == pytest.approx(FLAT_CNY, rel=1e-12)
-    assert by["energy", "electricity", "valley"]["value"] == pytest.approx(VALLEY_CNY, rel=1e-12)
-    coal = by["energy", "raw_coal", ""]
+    assert by["energy_cost", "electricity", "flat"]["value"] == pytest.approx(FLAT_CNY, rel=1e-12)
+    assert by["energy_cost", "electricity", "valley"]["value"] == pytest.approx(
+        VALLEY_CNY, rel=1e-12
+    )
+    coal = by["energy_cost", "raw_coal", ""]
     assert coal["value"] == pytest.approx(COAL_CNY, rel=1e-9)
     assert 540 * 800 <= coal["low"] <= COAL_CNY <= coal["high"] <= 540 * 900
     total = by["total", "", ""]
@@ -180,7 +182,7 @@ def test_cost_of_a_month_in_which_prices_change(plant: Path) -> None:
 
 def test_the_demand_charge_names_its_interval(plant: Path) -> None:
     rows = rows_of(assess(plant), "cost", "2025-09")
-    (row,) = (row for row in rows if row["item"] == "demand")
+    (row,) = (row for row in rows if row["item"] == "demand_charge")
     assert row["amount"] == pytest.approx(400)  # 100 kWh in a quarter hour
     assert row["demand_start_utc"] == "2025-09-10T06:15:00Z"
     assert row["value"] == row["low"] == pytest.approx(DEMAND_CNY)
@@ -188,12 +190,12 @@ def test_the_demand_charge_names_its_interval(plant: Path) -> None:
     assert row["high"] > DEMAND_CNY
     half = {**FIRST_TARIFF, "demand": {"cny_per_kw_month": 40, "minutes": 30}}
     rows = rows_of(assess(plant, tariffs=[half]), "cost", "2025-09")
-    (row,) = (row for row in rows if row["item"] == "demand")
+    (row,) = (row for row in rows if row["item"] == "demand_charge")
     assert row["amount"] == pytest.approx((100 + 40) * 2)
     assert row["demand_start_utc"] == "2025-09-10T06:00:00Z"
     paid = {**FIRST_TARIFF, "demand": {"cny_per_kw_month": 30, "contracted_kw": 500}}
     rows = rows_of(assess(plant, tariffs=[paid]), "cost", "2025-09")
-    (row,) = (row for row in rows if row["item"] == "demand")
+    (row,) = (row for row in rows if row["item"] == "demand_charge")
     assert (row["value"], row["demand_start_utc"]) == (15_000, None)
 
 
@@ -201,7 +203,7 @@ def test_cost_of_a_product_and_of_a_tonne(plant: Path) -> None:
     rows = rows_of(assess(plant), "cost", "2025-09")
     by = {(row["subject"], row["item"], row["energy_code"]): row for row in rows}
     mean = ELECTRICITY_CNY / WORKS_KWH
-    power = by["clinker", "energy", "electricity"]
+    power = by["clinker", "energy_cost", "electricity"]
     assert power["price"] == pytest.approx(mean, rel=1e-9)
     assert power["value"] == pytest.approx(72_000 * mean, rel=1e-9)
     whole = 72_000 * mean + COAL_CNY
@@ -218,13 +220,13 @@ def test_a_missing_price_is_no_zero(plant: Path) -> None:
     by = {
         (row["subject"], row["item"], row["energy_code"], row["tariff_period"]): row for row in rows
     }
-    coal = by["plant", "energy", "raw_coal", ""]
+    coal = by["plant", "energy_cost", "raw_coal", ""]
     assert (coal["value"], coal["low"], coal["status"]) == (None, None, "refused")
     assert "no price is stated for the time up to 2025-09-10 16:00 UTC" in coal["reason"]
     total = by["plant", "total", "", ""]
     assert total["value"] is None
     assert f"what is known comes to {ELECTRICITY_CNY:.2f} CNY" in total["reason"]
-    assert by["plant", "energy", "electricity", "peak"]["value"] == pytest.approx(PEAK_CNY)
+    assert by["plant", "energy_cost", "electricity", "peak"]["value"] == pytest.approx(PEAK_CNY)
     assert by["clinker", "unit_cost", "", ""]["value"] is None
     rows = rows_of(assess(plant, tariffs=[]), "cost", "2025-09")
     (power,) = (r for r in rows if (r["subject"], r["energy_code"]) == ("plant", "electricity"))
@@ -266,7 +268,7 @@ def test_what_the_tariff_does_not_bill_is_apart(tmp_path: Path) -> None:
     assert rows["peak"]["value"] == pytest.approx(8 * 100)
     assert rows["not_billed"]["value"] == pytest.approx(24 * 50)
     costs = rows_of(file, "cost", "2025-09")
-    (demand,) = (row for row in costs if row["item"] == "demand")
+    (demand,) = (row for row in costs if row["item"] == "demand_charge")
     assert demand["amount"] == pytest.approx(100)
     (apart,) = (row for row in costs if row["tariff_period"] == "not_billed")
     assert (apart["value"], apart["reason"]) == (
@@ -300,62 +302,10 @@ def test_a_month_with_a_fifth_of_it_lost_is_refused_within_true_bounds(tmp_path:
         assert "a coverage of 80.0%" in row["reason"]
         assert row["low"] < truth[row["tariff_period"]] < row["high"]
     by = {(r["item"], r["tariff_period"]): r for r in rows_of(file, "cost", "2025-09")[:5]}
-    assert by["energy", "peak"]["value"] is None
-    assert by["energy", "peak"]["low"] < PEAK_CNY < by["energy", "peak"]["high"]
-    assert by["demand", ""]["value"] is None
-    assert by["demand", ""]["low"] <= DEMAND_CNY <= by["demand", ""]["high"]
-
-
-SURCHARGED: dict[str, Any] = {"product": "clinker", "sector": "aluminium"}
-
-
-def surcharged(plant: Path, year: str, **fields: Any) -> dict[str, Any]:
-    assess(plant, tiered_price=[{**SURCHARGED, **fields}])
-    (row,) = rows_of(plant, "surcharge", year)
-    return row
-
-
-def test_surcharge_by_the_stated_figure_of_the_year_before(plant: Path) -> None:
-    stated = [{"year": 2024, "value": 13_330, "low": 13_290, "source": "report 7"}]
-    row = surcharged(
-        plant, "2025", figures=stated, renewable_percent=15, renewable_source="certificates"
-    )
-    assert (row["value"], row["low"], row["high"]) == (0.02, 0.0, 0.02)
-    assert row["kwh"] == pytest.approx(72_000)
-    assert (row["cny"], row["cny_low"]) == (pytest.approx(1440), 0.0)
-    assert row["threshold"] == 13_300
-    assert (row["confidence"], row["status"]) == ("recalled", "partial")
-    assert row["judged_by"] == "2024, as stated: report 7"
-
-
-def test_surcharge_by_the_published_figure(plant: Path) -> None:
-    row = surcharged(plant, "2026", sector="cement_grinding", in_production_since="2010-01-01")
-    assert row["figure"] == pytest.approx(72_000 / 5000)
-    assert (row["value"], row["cny"], row["kwh"]) == (0.0, 0.0, None)
-    assert row["indicator_zh"] == "可比水泥综合电耗（粉磨站）"
-    row = surcharged(plant, "2025", sector="cement_grinding", in_production_since="2010-01-01")
-    assert row["value"] is None
-    assert row["reason"] == "there is no unit_product_electricity of 2024 in kWh/t"
-
-
-def test_surcharge_that_no_rule_is_known_for(plant: Path) -> None:
-    row = surcharged(plant, "2025", sector="steel")
-    assert (row["value"], row["rule"], row["status"]) == (None, "", "refused")
-    assert "no rule for steel in 350000 in 2025" in row["reason"]
-    row = surcharged(plant, "2025", sector="steel", unit_class="eliminated")
-    assert (row["value"], row["cny"]) == (0.5, pytest.approx(36_000))
-
-
-def test_an_own_row_goes_before_ours(plant: Path) -> None:
-    ours = Path(jobs.__file__).parents[1] / "config" / "standards" / "tiered_price.csv"
-    head, *rows = ours.read_text(encoding="utf-8").splitlines()
-    (row,) = (row for row in rows if "|aluminium|2025," in row)
-    own = write_text(plant.parent / "own.csv", "\n".join([head, row.replace("13300", "13000"), ""]))
-    stated = [{"year": 2024, "value": 13_330, "source": "report 7"}]
-    line = {**SURCHARGED, "figures": stated, "renewable_percent": 0, "renewable_source": "none"}
-    assess(plant, tiered_price=[line], standards={"tiered_price": own.name})
-    (row_found,) = rows_of(plant, "surcharge", "2025")
-    assert row_found["value"] == pytest.approx(0.17)
+    assert by["energy_cost", "peak"]["value"] is None
+    assert by["energy_cost", "peak"]["low"] < PEAK_CNY < by["energy_cost", "peak"]["high"]
+    assert by["demand_charge", ""]["value"] is None
+    assert by["demand_charge", ""]["low"] <= DEMAND_CNY <= by["demand_charge", ""]["high"]
 
 
 @pytest.mark.parametrize(
@@ -363,8 +313,6 @@ def test_an_own_row_goes_before_ours(plant: Path) -> None:
     [
         (("cost", "2024-09"), "no figures of 2024-09"),
         (("structure", "September"), "a month, 2026-10, or a year, 2026"),
-        (("surcharge", "2025-09"), "a year, 2026"),
-        (("surcharge", "2025"), "assessment.tiered_price"),
     ],
 )
 def test_what_there_is_not(plant: Path, arguments: tuple[str, ...], says: str) -> None:
