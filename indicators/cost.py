@@ -166,7 +166,7 @@ def total_cost(parts: Iterable[Spent]) -> Spent:
 
 
 def sum_or_none(numbers: Iterable[float | None]) -> float | None:
-    r"""Sum of numbers of one unit; None where any is unknown, or where there are none.
+    r"""Sum of numbers [all of one unit]; None where any is unknown, or where there are none.
 
     .. math:: \sum_i x_i
 

@@ -44,13 +44,15 @@ def by_energy(
 
     ``consumption``: rows of CONSUMPTION of the plant's node and the period. An energy whose amount
     or coefficient is not known has no value and a reason; shares are of the known total, and the
-    row ``total`` is unknown. What is sent out counts below zero. GB/T 2589-2020 for the total.
+    row ``total`` is unknown. What is sent out counts below zero. The total is that of
+    GB/T 2589-2020 (clause not checked against the print).
 
-    >>> from config.standards import read_library
-    >>> from config.tables import CONSUMPTION
-    >>> nothing = CONSUMPTION.polars_schema().to_frame()
-    >>> by_energy(nothing, read_library(), "2026-10", "calorific").select("part", "value").rows()
-    [('total', None)]
+    >>> from config.example import used, works
+    >>> from indicators.coal import add_coal
+    >>> rows = add_coal(used(), works().library).filter(pl.col("node_id") == "kiln")
+    >>> found = by_energy(rows, works().library, "2026-10", "calorific")
+    >>> [(part, round(tce, 3)) for part, tce in found.select("part", "value").iter_rows()]
+    [('electricity', 6.882), ('raw_coal', 100.002), ('total', 106.884)]
     """
     parts = _energies(consumption, library, basis)
     return _frame("energy", [*parts, _total(parts)], parts, period, basis)
@@ -73,10 +75,12 @@ def by_process(
     node is unknown, ``unallocated`` is. It is below zero where the branches show more than the main
     meters. kgce's own rule.
 
-    >>> from config.standards import read_library
-    >>> from config.tables import CONSUMPTION
-    >>> nothing = CONSUMPTION.polars_schema().to_frame()
-    >>> by_process(nothing, "works", ["kiln"], read_library(), "2026-10", "calorific")["value"][0]
+    >>> from config.example import used, works
+    >>> from indicators.coal import add_coal
+    >>> rows = add_coal(used(), works().library)
+    >>> found = by_process(rows, "works", ["kiln"], works().library, "2026-10", "calorific")
+    >>> found.select("part", pl.col("value").round(3)).rows()  # no meter of the works as a whole
+    [('kiln', 106.884), ('unallocated', None), ('total', None)]
     """
     of_node = {node: consumption.filter(pl.col("node_id") == node) for node in (root, *nodes)}
     whole = _total(_energies(of_node[root], library, basis))
@@ -101,13 +105,16 @@ def per_value(
     .. math:: e_g = E / G
 
     ``consumption``: as `by_energy`. G is typed, under ``assessment.economy``; where it is not, or
-    not above zero, there is no value. GB/T 2589-2020.
+    not above zero, there is no value. GB/T 2589-2020 (clause not checked against
+    the print).
 
-    >>> from config.standards import read_library
-    >>> from config.tables import CONSUMPTION
-    >>> nothing = CONSUMPTION.polars_schema().to_frame()
-    >>> per_value(nothing, [], read_library(), "2026-10", "calorific")["reason"][0]
-    'output_value_cny of 2026-10 is not stated'
+    >>> from config.example import used, works
+    >>> from indicators.coal import add_coal
+    >>> rows = add_coal(used(), works().library).filter(pl.col("node_id") == "kiln")
+    >>> economy = [EconomyRow(period="2026-10", output_value_cny=1e6, source="B204-1")]
+    >>> found = per_value(rows, economy, works().library, "2026-10", "calorific")
+    >>> found.select("part", pl.col("value").round(3), "reason").rows()
+    [('output_value', 1.069, ''), ('added_value', None, 'added_value_cny of 2026-10 is not stated')]
     """
     whole = _total(_energies(consumption, library, basis))
     parts = [

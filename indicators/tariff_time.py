@@ -31,7 +31,9 @@ def tariff_runs(
     zone: ZoneInfo,
     cuts: Sequence[date] = (),
 ) -> pl.DataFrame:
-    """Each unbroken time of one tariff period and price from ``start`` to ``end``, in RUNS.
+    r"""Each unbroken time of one tariff period and price from ``start`` to ``end``, in RUNS.
+
+    .. math:: p(t) = p_{tariff(day(t)),\ period(month(t),\ halfhour(t))}
 
     ``tariffs``: of `config.tariffs.tariffs_in_order`; ``start``, ``end``: aware, on the quarter
     hour; ``cuts``: local days at which a run ends besides. ``tariff`` is the index of the one in
@@ -174,7 +176,9 @@ def _of_meters(parts: pl.DataFrame, own: Sequence[str]) -> pl.DataFrame:
 
 
 def demand_spans(start: datetime, end: datetime, minutes: int, zone: ZoneInfo) -> pl.DataFrame:
-    """The intervals over which demand is a mean: start_utc and end_utc, from ``start`` to ``end``.
+    r"""The intervals over which demand is a mean: start_utc and end_utc, from ``start`` to ``end``.
+
+    .. math:: [t_k, t_k + \Delta t)
 
     ``minutes`` [min] is 15 or 30; half-hours are those of the zone's clock. kgce's own rule.
 

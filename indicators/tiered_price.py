@@ -31,7 +31,8 @@ def step_surcharge(figure: float, threshold: float, step: float, cny_per_kwh_ste
     .. math:: d = p \lceil \max(0, e - T) / s \rceil
 
     ``figure`` e, ``threshold`` T and ``step`` s are of one unit, such as kWh/t;
-    ``cny_per_kwh_step`` p [CNY/kWh]. 发改价格〔2021〕1239号.
+    ``cny_per_kwh_step`` p [CNY/kWh]. 发改价格〔2021〕1239号 (article not checked against the
+    print).
 
     >>> step_surcharge(13_330.0, 13_300.0, 20.0, 0.01), step_surcharge(13_300.0, 13_300.0, 20, 0.01)
     (0.02, 0.0)
@@ -46,7 +47,7 @@ def discount_factor(renewable_percent: float, free_percent: float, per_percent: 
     .. math:: f = 1 - q \max(0, r - r_0), \quad f \ge 0
 
     ``renewable_percent`` r without water power, ``free_percent`` r_0 [%], ``per_percent`` q [1/%].
-    发改价格〔2021〕1239号.
+    发改价格〔2021〕1239号 (article not checked against the print).
 
     >>> discount_factor(15.0, 15.0, 0.01), discount_factor(25.0, 15.0, 0.01)
     (1.0, 0.9)
@@ -57,7 +58,8 @@ def discount_factor(renewable_percent: float, free_percent: float, per_percent: 
 def band_of(figure: float, bands: Iterable[TieredPriceRow]) -> TieredPriceRow | None:
     """The band that a figure is in: above ``over``, up to ``up_to``; None where none holds it.
 
-    The lowest band takes its lower end too. 发改价格〔2013〕2530号, 发改价格〔2016〕75号.
+    All three in one unit, such as [kWh/t]. The lowest band takes its lower end too.
+    发改价格〔2013〕2530号, 发改价格〔2016〕75号 (articles not checked against the print).
 
     >>> from config.standards_files import read_dataset
     >>> rows = read_dataset(TieredPriceRow).values()
@@ -112,7 +114,8 @@ def judged(
 
     ``figure``: in the unit of the scheme's thresholds, such as kWh/t; ``why_unknown``: why it has
     no value. Its bounds bound the surcharge. Bands or thresholds that the data do not have give no
-    surcharge. By the policy that the scheme's rows name, such as 发改价格〔2021〕1239号.
+    surcharge. By the policy that the scheme's rows name, such as
+    发改价格〔2021〕1239号 (article not checked against the print).
 
     >>> from config.standards_files import read_dataset
     >>> line = TieredPrice(
