@@ -128,8 +128,14 @@ def _basis(
         pl.col("indicator") == line.indicator,
         pl.col("unit") == unit,
     )
+    if line.norm is not None:
+        mine = mine.filter(pl.col("norm") == line.norm)
     if mine.is_empty():
         reason = f"there is no {judged_by} in {unit or 'the unit of the rule'}"
+        return Basis(judged_by, NOTHING, "refused", weakest([]), reason)
+    if mine["value"].n_unique() > 1:
+        norms = ", ".join(sorted(mine["norm"]))
+        reason = f"{judged_by} differs by norm ({norms}): name one under `norm`"
         return Basis(judged_by, NOTHING, "refused", weakest([]), reason)
     row = mine.sort("norm").row(0, named=True)
     figure = Bounded(row["value"], row["low"], row["high"])

@@ -105,6 +105,10 @@ def _lines(site: Site, source: Source) -> Problems:
         if line.product not in products:
             place = source.place((*path, "product"))
             yield unknown(place, "product", line.product, products, "define it under products")
+        elif line.norm is not None and line.norm not in products[line.product].norms:
+            place = source.place((*path, "norm"))
+            allowed = products[line.product].norms
+            yield unknown(place, "norm", line.norm, allowed, "name one of the product's norms")
         if line.province is None and site.plant.plant.region is None:
             yield ConfigError(
                 f"{source.place(path)}: no `province`, and the plant has no `region`",

@@ -36,6 +36,9 @@ class TieredPrice(Model):
     indicator: Literal["unit_product_electricity", "unit_product_energy"] = Field(
         "unit_product_electricity", description="Figure of the product that the rules judge."
     )
+    norm: str | None = Field(
+        None, description="Which figure, by its norm, where norms correct it in different ways."
+    )
     province: str | None = Field(
         None, pattern=r"^\d{2}0000$", description="Default the plant's region."
     )

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from app import jobs
@@ -18,6 +19,7 @@ from app.imports import import_file
 from app.options import Kind
 from app.published import Published
 from app.sites import load_site
+from config.sheets.cost import COST, STRUCTURE, TARIFF_PERIODS
 from tests.app.commands import inside
 from tests.app.works import (
     METERS,
@@ -111,7 +113,13 @@ def assess(plant: Path, **sections: Any) -> Path:
 def rows_of(plant: Path, *arguments: str) -> list[dict[str, Any]]:
     done = inside(*arguments, "-p", plant, "--format", "json")
     assert done.code == 0, done.err
-    return done.records()
+    rows = done.records()
+    sheet = COST if arguments[0] == "cost" else STRUCTURE
+    sheet = TARIFF_PERIODS if "tariff" in arguments else sheet
+    jsonschema.validate(rows, sheet.json_schema())
+    keys = [tuple(row[name] for name in sheet.key) for row in rows]
+    assert len(keys) == len({*keys})
+    return rows
 
 
 def test_shares_by_energy_and_process(plant: Path) -> None:

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+from config.sheets.cost import SURCHARGE
 from config.standards_rows import STANDARDS_FOLDER
 from tests.app.commands import inside
 from tests.app.works import filled, write_text, write_works
@@ -42,6 +44,7 @@ def surcharged(plant: Path, year: str, line: dict[str, Any], **sections: Any) ->
     assess(plant, tiered_price=[line], **sections)
     done = inside("surcharge", year, "-p", plant, "--format", "json")
     assert done.code == 0, done.err
+    jsonschema.validate(done.records(), SURCHARGE.json_schema())
     (row,) = done.records()
     if row["value"] is None:
         assert row["reason"] in done.err

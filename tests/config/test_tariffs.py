@@ -62,6 +62,7 @@ def test_times_are_taken_over_but_not_a_season_s_prices() -> None:
             "08:15-22:00",
         ),
         ({"tiered_price": [{**LINE, "product": "clinkers"}]}, "did you mean 'clinker'"),
+        ({"tiered_price": [{**LINE, "norm": "GB 1"}]}, "unknown norm 'GB 1'"),
         ({"tiered_price": [{**LINE, "renewable_percent": 20}]}, "without renewable_source"),
         (
             {
