@@ -116,7 +116,9 @@ def _unit_cost(published: Published, period: str, product_id: str, total: Line) 
     unit = published.site.plant.products[product_id].unit
     output, coverage, status = _output(published, period, product_id)
     found = intensity(Bounded(*total.spent[:3]), output)
-    reason = "; ".join(filter(None, [total.spent.reason, found.reason]))
+    if total.spent.value is None:
+        found = found._replace(reason="its energy cost is not known")
+    reason = found.reason or total.spent.reason
     spent = Spent(*found[:3], total.spent.sources, reason)
     worst = max((total.status, status), key=STATUSES.index)
     return Line(

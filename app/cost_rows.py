@@ -42,7 +42,14 @@ def total_line(subject: str, lines: Sequence[Line]) -> Line:
     spent = total_cost(line.spent for line in lines)
     if spent.value is None:
         known = math.fsum(line.spent.value for line in lines if line.spent.value is not None)
-        spent = spent._replace(reason=f"{spent.reason}; what is known comes to {known:.2f} CNY")
+        missing = (
+            f"{line.energy} {line.tariff_period or line.month}".strip()
+            for line in lines
+            if line.spent.value is None
+        )
+        what = ", ".join(dict.fromkeys(missing))
+        reason = f"unknown: {what}; what is known comes to {known:.2f} CNY"
+        spent = spent._replace(reason=reason)
     return Line(
         subject,
         "total",

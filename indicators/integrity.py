@@ -142,5 +142,5 @@ def _tiered_prices() -> Iterator[Doubt]:
     for row in read_dataset(TieredPriceRow).values():
         for message in doubts_of_tiered_price(row):
             yield Doubt("error", "tiered_price.csv", row.id, message)
-        if row.confidence == "doubtful":
-            yield Doubt("note", "tiered_price.csv", row.id, f"doubtful: {row.note}")
+        if row.kind == "band" and row.over is None and row.up_to is None:
+            yield Doubt("note", "tiered_price.csv", row.id, "its band is not known: state your own")

@@ -201,8 +201,11 @@ def _rest(whole: Part, metered: Sequence[Part]) -> Part:
         sum_or_none((whole.tce.low, _minus(below.tce.high))),
         sum_or_none((whole.tce.high, _minus(below.tce.low))),
     )
-    both = _total((whole, below))
-    return both._replace(name="unallocated", tce=rest)
+    both = _total((whole, below))._replace(name="unallocated", tce=rest)
+    if rest.value is None or rest.value >= 0:
+        return both
+    reason = "the nodes use more than comes in: what is recovered inside, or meters that differ"
+    return both._replace(reason=reason)
 
 
 def _minus(number: float | None) -> float | None:
