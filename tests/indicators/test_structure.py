@@ -68,12 +68,13 @@ def test_what_is_sent_out_counts_below_zero() -> None:
 
 
 def test_what_no_node_is_known_to_use() -> None:
-    both = pl.concat([rows("works", low=55_000.0, high=58_000.0), rows("kiln", amount=50_000.0)])
+    whole = rows("works", low=55_000.0, high=58_000.0)
+    both = pl.concat([whole, rows("kiln", amount=50_000.0, low=49_000.0, high=52_000.0)])
     found = parts(by_process(both, "works", ["kiln", "mill"], LIBRARY, "2026-10", "calorific"))
     rest = found["unallocated"]
     assert rest["value"] == pytest.approx(6 * 0.1229)
-    # The least of the whole less the most of the kiln (56,000), and the other way round.
-    assert (rest["low"], rest["high"]) == pytest.approx((-0.1229, 2 * 0.1229))
+    # The least of the whole less the most of the kiln, and the other way round.
+    assert (rest["low"], rest["high"]) == pytest.approx((3 * 0.1229, 9 * 0.1229))
     assert found["mill"]["value"] is None
     assert "a part of what is unallocated" in found["mill"]["reason"]
     more = pl.concat([rows("works"), rows("kiln", amount=60_000.0)])
