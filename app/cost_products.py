@@ -21,6 +21,7 @@ from indicators.intensity import Bounded, intensity
 from indicators.numerators import STATUSES
 from pipeline.periods import PERIOD_SCHEMA
 from pipeline.rollup import judged, product_output
+from pipeline.virtual import virtual_periods, virtual_rules_of
 
 MEAN: tuple[str, ...] = ("the plant's mean price",)
 
@@ -148,6 +149,7 @@ def _output(published: Published, period: str, product_id: str) -> tuple[Bounded
     )
     metered = published.of(METER_PERIODS, period).drop("plant_id")
     metered = metered.join(frame.select("grain", "period", "whole"), on=("grain", "period"))
+    metered = pl.concat([metered, virtual_periods(metered, virtual_rules_of(site))])
     typed = published.rows(OUTPUTS).filter(pl.col("product_id") == product_id)
     found = judged(
         product_output(metered, meters, typed.lazy(), frame).rename({"quantity": "amount"}),
