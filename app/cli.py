@@ -380,6 +380,7 @@ from app import (  # noqa: E402
     cli_books,  # noqa: F401
     cli_carbon,  # noqa: F401
     cli_care,  # noqa: F401
+    cli_cost,  # noqa: F401
     cli_entries,  # noqa: F401
     cli_meters,  # noqa: F401
     cli_standards,  # noqa: F401

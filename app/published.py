@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import polars as pl
 from config.book_tables import METER_PERIODS
 from config.errors import InputError
 from config.site import Site
-from config.tables import CONSUMPTION, INDICATORS, Table
+from config.tables import CONSUMPTION, INDICATORS, INTERVALS, Table
 from indicators.coal import coefficient, label_day
 from indicators.intensity import Bounded
 from indicators.numerators import STATUSES
@@ -74,6 +74,11 @@ class Published:
         rows = self.of(METER_PERIODS, period).drop("plant_id").with_columns(whole=pl.lit(True))
         both = pl.concat([rows, virtual_periods(rows, virtual_rules_of(self.site))])
         return {row["meter_id"]: row for row in both.iter_rows(named=True)}
+
+    def intervals(self, meters: Collection[str], start: datetime, end: datetime) -> pl.LazyFrame:
+        """Rows of INTERVALS of some meters, from ``start`` up to ``end``; read each time."""
+        found = self._lake.scan(INTERVALS, self.site.id, from_utc=start, to_utc=end)
+        return found.filter(pl.col("meter_id").is_in(sorted(meters)))
 
     def require(self, period: str) -> None:
         """Raises InputError where nothing is published for the month or year."""

@@ -15,6 +15,8 @@ from config.carbon import Carbon
 from config.economy import EconomyRow
 from config.equipment import Equipment
 from config.standards_files import DATASETS
+from config.tariffs import Price, Tariff
+from config.tiered_price import TieredPrice
 
 
 class Assessment(Model):
@@ -36,6 +38,11 @@ class Assessment(Model):
 
     equipment: dict[Identifier, Equipment] = Field(
         default_factory=dict, description="The equipment ledger, by id."
+    )
+    prices: tuple[Price, ...] = Field((), description="What energies cost, dated.")
+    tariffs: tuple[Tariff, ...] = Field((), description="Tariffs of electricity, dated.")
+    tiered_price: tuple[TieredPrice, ...] = Field(
+        (), description="Products that a tiered or differential electricity price may apply to."
     )
 
     @field_validator("economy")

@@ -9,6 +9,7 @@ from datetime import date
 from config.check_allocations import problems_of_allocations
 from config.check_baselines import problems_of_baselines
 from config.check_carbon import problems_of_carbon
+from config.check_cost import problems_of_cost
 from config.check_installations import problems_of_installations
 from config.check_reading import Problems, problems_of_reading, unknown
 from config.check_tree import problems_of_tree
@@ -41,6 +42,7 @@ def problems_of(site: Site, source: Source) -> list[ConfigError]:
         problems_of_allocations,
         problems_of_carbon,
         problems_of_baselines,
+        problems_of_cost,
     )
     return [problem for rule in rules for problem in rule(site, source)]
 

@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 
 from config.standards_emission import EmissionRow, RegionRow
 from config.standards_rows import STANDARDS_FOLDER, read_rows
+from config.standards_tiered import TieredPriceRow
 
 Row = TypeVar("Row")
 
 DATASETS: dict[str, type[Any]] = {
     "emission_factors": EmissionRow,
     "regions": RegionRow,
+    "tiered_price": TieredPriceRow,
 }
 """Name of the file, without .csv, to the class of its rows: a frozen dataclass with at least
 ``id``, ``edition`` (standard, notice or form that the row is of), ``confidence`` and ``note``."""

@@ -8,9 +8,11 @@ from typing import Literal, NamedTuple
 from config.standards import Library
 from config.standards_emission import EmissionRow
 from config.standards_files import read_dataset
+from config.standards_tiered import TieredPriceRow
 from config.units import AMOUNT_UNITS
 from indicators.emission_factors import fuel_tco2
 from indicators.norms import parse_unit, use_of
+from indicators.tiered_price import doubts_of_tiered_price
 
 PRINTED_RATIO = 0.03  # what printing two digits takes away
 
@@ -43,6 +45,7 @@ def doubts_of(library: Library) -> Iterator[Doubt]:
     yield from _norms(library)
     yield from _benchmarks(library)
     yield from emission_doubts(read_dataset(EmissionRow).values(), library)
+    yield from _tiered_prices()
 
 
 def _factors(library: Library) -> Iterator[Doubt]:
@@ -133,3 +136,11 @@ def _constituents(file: str, row: EmissionRow) -> Iterator[Doubt]:
             yield Doubt(
                 "error", file, row.id, f"{row.tco2_per_unit:g} is not the {made:.4g} of its parts"
             )
+
+
+def _tiered_prices() -> Iterator[Doubt]:
+    for row in read_dataset(TieredPriceRow).values():
+        for message in doubts_of_tiered_price(row):
+            yield Doubt("error", "tiered_price.csv", row.id, message)
+        if row.kind == "band" and row.over is None and row.up_to is None:
+            yield Doubt("note", "tiered_price.csv", row.id, "its band is not known: state your own")

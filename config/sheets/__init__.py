@@ -11,9 +11,18 @@ from config.sheets.audit import AUDIT
 from config.sheets.baselines import BASELINES
 from config.sheets.benchmarking import BENCHMARKING
 from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES
+from config.sheets.cost import COST_SHEETS
 from config.sheets.targets import TARGETS
 
-_CARBON = (CARBON, CARBON_INTENSITY, RENEWABLES)
 SHEETS: dict[str, Table] = {
-    sheet.name: sheet for sheet in (BENCHMARKING, *AUDIT, *_CARBON, *BASELINES, *TARGETS)
+    sheet.name: sheet
+    for group in (
+        AUDIT,
+        BASELINES,
+        (BENCHMARKING,),
+        (CARBON, CARBON_INTENSITY, RENEWABLES),
+        COST_SHEETS,
+        TARGETS,
+    )
+    for sheet in group
 }
