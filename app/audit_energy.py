@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from app.published import KGCE_PER_TCE, Published, root_of, sheet_of, sum_or_none, worst_status
+from app.published import KGCE_PER_TCE, Published, root_of, sheet_of, worst_status
 from config.balance_tables import BALANCES, CONVERSIONS
 from config.node_tree import NodeTree
 from config.sheets import audit as sheets
@@ -15,7 +15,7 @@ from config.site import Site
 from config.standards import BASES, weakest
 from config.tables import CONSUMPTION, STATEMENTS
 from indicators.coal import coal_equivalent, coefficient, label_day
-from indicators.shares import shares
+from indicators.shares import shares, sum_or_none
 from pipeline.entries import entries_in_force
 
 TOTAL = "total"

@@ -16,9 +16,10 @@ from config.tables import CONSUMPTION, OUTPUTS
 from config.tariffs import prices_in_order
 from config.units import conversion_factor
 from indicators.boundary import energy_of, expected_of
-from indicators.cost import Spent, cost, mean_by_time, price_spans, sum_or_none
+from indicators.cost import Spent, cost, mean_by_time, price_spans
 from indicators.intensity import Bounded, intensity
 from indicators.numerators import STATUSES
+from indicators.shares import sum_or_none
 from pipeline.periods import PERIOD_SCHEMA
 from pipeline.rollup import judged, product_output
 from pipeline.virtual import virtual_periods, virtual_rules_of

@@ -16,6 +16,7 @@ from config.tables import CONSUMPTION, INDICATORS, INTERVALS, Table
 from indicators.coal import coefficient, label_day
 from indicators.intensity import Bounded
 from indicators.numerators import STATUSES
+from indicators.shares import sum_or_none
 from pipeline.virtual import virtual_periods, virtual_rules_of
 from storage.lake import Lake
 
@@ -77,7 +78,7 @@ class Published:
 
     def intervals(self, meters: Collection[str], start: datetime, end: datetime) -> pl.LazyFrame:
         """Rows of INTERVALS of some meters, from ``start`` up to ``end``; read each time."""
-        found = self._lake.scan(INTERVALS, self.site.id, from_utc=start, to_utc=end)
+        found = self.lake.scan(INTERVALS, self.site.id, from_utc=start, to_utc=end)
         return found.filter(pl.col("meter_id").is_in(sorted(meters)))
 
     def require(self, period: str) -> None:
@@ -120,14 +121,7 @@ def plant_tce(published: Published, period: str) -> Bounded:
         for values, name in zip(sums, ("amount", "low", "high"), strict=True):
             known = row[name] is not None and factor is not None
             values.append(row[name] * factor / KGCE_PER_TCE if known else None)
-    return Bounded(*(sum_or_none(values) if values else None for values in sums))
-
-
-def sum_or_none(parts: Iterable[float | None]) -> float | None:
-    """The sum; None where a part is unknown."""
-    found = list(parts)
-    known = sorted(part for part in found if part is not None)
-    return sum(known) if len(known) == len(found) else None
+    return Bounded(*(sum_or_none(values) for values in sums))
 
 
 def worst_status(statuses: Iterable[str]) -> str:

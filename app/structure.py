@@ -18,7 +18,8 @@ from config.standards import Basis
 from config.tables import CONSUMPTION
 from config.tariffs import TARIFF_PERIODS as NAMES
 from config.tariffs import Tariff, prices_in_order, tariffs_in_order
-from indicators.cost import price_spans, sum_or_none
+from indicators.cost import price_spans
+from indicators.shares import sum_or_none
 from indicators.structure import by_energy, by_process, per_value
 from indicators.tariff_time import NO_TARIFF, NOT_BILLED, tariff_amounts, tariff_runs
 

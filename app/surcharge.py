@@ -17,9 +17,9 @@ from config.standards import weakest
 from config.standards_tiered import TieredPriceRow
 from config.tables import CONSUMPTION, INDICATORS
 from config.tiered_price import TieredPrice
-from indicators.cost import sum_or_none
 from indicators.intensity import Bounded
 from indicators.numerators import STATUSES, energy_kinds
+from indicators.shares import sum_or_none
 from indicators.tiered_price import Judged, judged, rules_for
 
 SCREEN = (

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from config.tariffs import Price
 from config.units import conversion_factor
 from indicators.intensity import Bounded
+from indicators.shares import sum_or_none
 from indicators.tariff_time import local_midnight
 
 
@@ -163,21 +164,6 @@ def total_cost(parts: Iterable[Spent]) -> Spent:
     sums = [sum_or_none(column) for column in zip(*ends, strict=True)] or [None] * 3
     sources = tuple(dict.fromkeys(source for one in some for source in one.sources))
     return Spent(sums[0], sums[1], sums[2], sources, _joined(one.reason for one in some))
-
-
-def sum_or_none(numbers: Iterable[float | None]) -> float | None:
-    r"""Sum of numbers [all of one unit]; None where any is unknown, or where there are none.
-
-    .. math:: \sum_i x_i
-
-    kgce's own rule: missing is never zero.
-
-    >>> sum_or_none([1.0, 2.0]), sum_or_none([1.0, None]), sum_or_none([])
-    (3.0, None, None)
-    """
-    some = list(numbers)
-    known = [one for one in some if one is not None]
-    return math.fsum(known) if some and len(known) == len(some) else None
 
 
 def demand_charge(kw: Bounded, priced_days: Iterable[tuple[float, float]]) -> Bounded:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 
 def shares(parts: Sequence[float | None]) -> list[float | None]:
@@ -22,3 +23,18 @@ def shares(parts: Sequence[float | None]) -> list[float | None]:
     if len(known) < len(parts) or not whole:
         return [None] * len(parts)
     return [None if part is None else part / whole for part in parts]
+
+
+def sum_or_none(numbers: Iterable[float | None]) -> float | None:
+    r"""Sum of numbers [all of one unit]; None where any is unknown, or where there are none.
+
+    .. math:: \sum_i x_i
+
+    kgce's own rule: missing is never zero.
+
+    >>> sum_or_none([1.0, 2.0]), sum_or_none([1.0, None]), sum_or_none([])
+    (3.0, None, None)
+    """
+    some = list(numbers)
+    known = [one for one in some if one is not None]
+    return math.fsum(known) if some and len(known) == len(some) else None

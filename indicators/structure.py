@@ -12,9 +12,9 @@ from config.economy import EconomyRow, money_of
 from config.sheets.cost import STRUCTURE
 from config.standards import Basis, Library, weakest
 from indicators.coal import coefficient, label_day
-from indicators.cost import sum_or_none
 from indicators.intensity import Bounded
 from indicators.numerators import STATUSES
+from indicators.shares import sum_or_none
 
 KGCE_PER_TCE = 1000.0
 CNY_PER_UNIT = 10_000.0
