@@ -374,7 +374,7 @@ class _progress:
 
 
 # Registers its commands, behind those above.
-from app import cli_audit, cli_books, cli_care, cli_entries, cli_meters, cli_standards  # noqa: E402, F401
+from app import cli_audit, cli_books, cli_care, cli_entries, cli_meters, cli_rubric, cli_standards  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from config.base import Identifier, Model
 from config.economy import EconomyRow
 from config.equipment import Equipment
+from config.rubric import Rubric
 from config.standards_files import DATASETS
 
 
@@ -31,6 +32,7 @@ class Assessment(Model):
     equipment: dict[Identifier, Equipment] = Field(
         default_factory=dict, description="The equipment ledger, by id."
     )
+    rubric: Rubric = Field(Rubric(), description="The green-factory rubric.")
 
     @field_validator("economy")
     @classmethod

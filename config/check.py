@@ -9,6 +9,7 @@ from datetime import date
 from config.check_allocations import problems_of_allocations
 from config.check_installations import problems_of_installations
 from config.check_reading import Problems, problems_of_reading, unknown
+from config.check_rubric import problems_of_rubric
 from config.check_tree import problems_of_tree
 from config.check_virtual import problems_of_virtual
 from config.errors import ConfigError
@@ -37,6 +38,7 @@ def problems_of(site: Site, source: Source) -> list[ConfigError]:
         _shifts,
         problems_of_tree,
         problems_of_allocations,
+        problems_of_rubric,
     )
     return [problem for rule in rules for problem in rule(site, source)]
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from config.standards_rows import STANDARDS_FOLDER, read_rows
+from config.standards_rubric import RUBRIC_FILES
 
 Row = TypeVar("Row")
 
-DATASETS: dict[str, type[Any]] = {}
+DATASETS: dict[str, type[Any]] = {**RUBRIC_FILES}
 """Name of the file, without .csv, to the class of its rows: a frozen dataclass with at least
 ``id``, ``edition`` (standard, notice or form that the row is of), ``confidence`` and ``note``."""
 

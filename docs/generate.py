@@ -26,6 +26,7 @@ sys.path.insert(0, str(DOCS.parent))  # the checkout's packages, installed or no
 from config.base import IDENTIFIER  # noqa: E402
 from config.models import Meter, Plant  # noqa: E402
 from config.register_map import Device  # noqa: E402
+from config.rubric_document import document_schema  # noqa: E402
 from config.sheets import SHEETS  # noqa: E402
 from config.standards import read_library  # noqa: E402
 from config.tables import TABLES, Column, Table  # noqa: E402
@@ -358,7 +359,9 @@ def documents() -> dict[Path, str]:
         + "\n"
         for name, one in {**{name: TABLES[name] for name in SCHEMAS}, **SHEETS}.items()
     }
+    document = json.dumps(document_schema(), indent=2, ensure_ascii=False) + "\n"
     return {
+        DOCS / "schemas" / "rubric-document.schema.json": document,
         DOCS / "configuration.md": configuration(),
         DOCS / "tables.md": tables(),
         **schemas,
