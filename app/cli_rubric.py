@@ -1,4 +1,4 @@
-"""`kgce rubric` and `kgce platform`: how the plant stands to the green-factory rubric."""
+"""`kgce rubric`, `platform` and `park`: how plants stand to the green factory and green park."""
 
 from __future__ import annotations
 
@@ -77,3 +77,29 @@ def platform(
     found = functions(site_of(plant) if plant is not None else None)
     emit(found, form, output, lang=lang_of(lang), table=PLATFORM)
     say(f"{found['there'].sum()} of {len(found)} functions are there")
+
+
+@app.command()
+def park(
+    period: Annotated[str, typer.Argument(help="Year: 2026; or a month, as an indication.")],
+    file: Annotated[Path, typer.Argument(help="park.yaml: its plants, and what passes between.")],
+    form: FormatOption = Format.table,
+    output: OutputOption = None,
+    lang: LangOption = None,
+) -> None:
+    """The green park over many plants: sums, never means of ratios; index with bounds.
+
+    Exit code 1 where a basic requirement is not met."""
+    from app.output import emit
+    from app.park import park_of
+    from app.park_rows import SCREEN, frame_of, said_of
+    from app.park_site import load_park
+    from config.sheets.park import PARK
+
+    result = park_of(load_park(file), period)
+    language = lang_of(lang)
+    columns = [name.format(lang=language) for name in SCREEN]
+    emit(frame_of(result), form, output, lang=language, table=PARK, columns=columns)
+    for line in said_of(result):
+        say(line)
+    raise typer.Exit(1 if result.gates.failed else 0)

@@ -222,7 +222,7 @@ def _per_value(published: Published, period: str) -> Found:
                 PER_VALUE,
                 coverage,
                 status,
-                weakest([*rows["confidence"], "inferred"]),
+                weakest([*_confidences(site, rows), "inferred"]),
                 reason="calorific basis, which the standard does not say",
                 rows=tuple(f"consumption|{root}|{code}|{period}" for code in rows["energy_code"]),
             ),
@@ -239,6 +239,12 @@ def _coal(site: Site, rows: pl.DataFrame) -> Iterator[tuple[float | None, ...]]:
             None if row[name] is None or per_unit is None else row[name] * per_unit
             for name in ("low", "amount", "high")
         )
+
+
+def _confidences(site: Site, rows: pl.DataFrame) -> list[str]:
+    """Of the calorific factors used."""
+    used = {ids.partition(";")[0] for ids in rows["factors"]}
+    return [factor.confidence for factor in site.library.factors if factor.id in used]
 
 
 def _sum(parts: list[float | None]) -> float | None:
