@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, time
 from typing import Any
 
 import polars as pl
 
-from app.figures import figures_of
+from app.figures import Figures, figures_of
 from app.published import Published, grain_of
 from config.book_tables import METER_PERIODS
 from config.economy import money_of
@@ -44,13 +44,14 @@ def energy_intensity(published: Published, period: str, unit: str | None = None)
 
     def computed() -> pl.DataFrame:
         if not made:
-            made.append(_computed(published, period).filter(pl.col("indicator") == ENERGY))
+            indicators = _computed(published, period).indicators
+            made.append(indicators.filter(pl.col("indicator") == ENERGY))
         return made[0]
 
     found = []
     for product_id in site.plant.products:
         row = _first(shown, site, product_id)
-        without = bool(_feedstock(site, product_id))
+        without = bool(_feedstock(site, product_id)) and not _excludes(site, row)
         if without or row is None or row["value"] is None:
             row = _first(computed(), site, product_id)
         found.append(_measured(site, product_id, row, without=without))
@@ -58,10 +59,18 @@ def energy_intensity(published: Published, period: str, unit: str | None = None)
 
 
 def _first(rows: pl.DataFrame, site: Site, product_id: str) -> dict[str, Any] | None:
-    """The product's row of the norm that stands first in plant.yaml."""
+    """The product's row of the norm that stands first in plant.yaml, those without feedstock
+    before the others."""
     norms = ["", *site.plant.products[product_id].norms]
     mine = list(rows.filter(pl.col("subject") == product_id).iter_rows(named=True))
-    return min(mine, key=lambda row: norms.index(row["norm"]), default=None)
+    return min(
+        mine, key=lambda row: (not _excludes(site, row), norms.index(row["norm"])), default=None
+    )
+
+
+def _excludes(site: Site, row: dict[str, Any] | None) -> bool:
+    norm = None if row is None else site.library.norms.get(row["norm"])
+    return norm is not None and norm.feedstock == "excluded"
 
 
 def _measured(
@@ -143,17 +152,17 @@ def _below(site: Site, node: str | None, top: str) -> bool:
     return False
 
 
-def _computed(published: Published, period: str) -> pl.DataFrame:
-    """Indicators of the period whatever its coverage, with nothing of the feedstock."""
+def _computed(published: Published, period: str) -> Figures:
+    """Figures of the period whatever its coverage, with nothing of the feedstock."""
     site = published.site
     amounts = _by_meter(published, period)
-    keys = ("grain", "period", "start_utc", "end_utc", "whole")
     quality = site.plant.quality.model_copy(update={"required_coverage_ratio": 0.0})
     lenient = replace(site, plant=site.plant.model_copy(update={"quality": quality}))
-    periods = amounts.select(keys).unique()
+    periods = amounts.select("grain", "period", "start_utc", "end_utc", "whole").unique()
     outputs = published.rows(OUTPUTS).lazy()
-    found = figures_of(lenient, amounts, outputs, periods, provenance="")
-    return found.indicators.filter(pl.col("period") == period)
+    found = figures_of(lenient, amounts, outputs, periods, provenance="", feedstock=False)
+    mine = pl.col("period") == period
+    return Figures(*(getattr(found, field.name).filter(mine) for field in fields(found)))
 
 
 def _by_meter(published: Published, period: str) -> pl.DataFrame:
@@ -171,15 +180,7 @@ def _by_meter(published: Published, period: str) -> pl.DataFrame:
         .drop("plant_id")
         .with_columns(whole=whole | (pl.col("grain") == "day"))
     )
-    both = pl.concat([rows, virtual_periods(rows, virtual)])
-    nothing = pl.col("meter_id").is_in(_feedstock(site))
-    return both.with_columns(
-        *(
-            pl.when(nothing).then(0.0).otherwise(name).alias(name)
-            for name in ("measured", "imputed", "amount", "low", "high")
-        ),
-        coverage_ratio=pl.when(nothing).then(1.0).otherwise("coverage_ratio"),
-    )
+    return pl.concat([rows, virtual_periods(rows, virtual)])
 
 
 def _span(site: Site, period: str) -> tuple[datetime, datetime]:
@@ -199,10 +200,12 @@ def _per_value(published: Published, period: str) -> Found:
     value = money_of(site.plant.assessment.economy, "output_value_cny", period)
     if not value:
         return Found((), f"no output value of {period}: state it under assessment.economy")
-    if _feedstock(site):
-        return Found((), "the plant's feedstock is not told apart from its energy here")
     root = next(name for name, node in site.plant.nodes.items() if node.parent is None)
-    rows = published.of(CONSUMPTION, period).filter(pl.col("node_id") == root)
+    if _feedstock(site):
+        every = _judged(site, _computed(published, period).consumption)
+    else:
+        every = published.of(CONSUMPTION, period)
+    rows = every.filter(pl.col("node_id") == root)
     if rows.is_empty():
         return Found((), f"no energy of {root} in {period}")
     low, total, high = (_sum(list(ends)) for ends in zip(*_coal(site, rows), strict=True))
@@ -227,6 +230,15 @@ def _per_value(published: Published, period: str) -> Found:
                 rows=tuple(f"consumption|{root}|{code}|{period}" for code in rows["energy_code"]),
             ),
         )
+    )
+
+
+def _judged(site: Site, rows: pl.DataFrame) -> pl.DataFrame:
+    """Consumption with what is under the required coverage refused."""
+    refused = pl.col("coverage_ratio") < _required(site)
+    return rows.with_columns(
+        status=pl.when(refused).then(pl.lit("refused")).otherwise("status"),
+        amount=pl.when(~refused).then(pl.col("amount")),
     )
 
 

@@ -203,6 +203,7 @@ def test_feedstock_is_left_out(tmp_path: Path) -> None:
     assert part["subject"] == "clinker"
     assert part["value"] == pytest.approx(CLINKER_KGCE_PER_T, rel=1e-12)
     assert "feedstock left out" in part["reason"]
+    assert part["confidence"] == "inferred"
     shown = inside("show", "indicators", "-p", plant, "--only", "clinker", "--format", "json")
     (row,) = (one for one in shown.records() if one["norm"] == CLINKER_ENERGY)
     with_feed = CLINKER_KGCE_PER_T + QUARTERS * STEPS["e-mill"] * KGCE_PER_KWH / CLINKER_T
