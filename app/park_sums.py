@@ -159,7 +159,7 @@ def _transfer(site: ParkSite, transfer: Transfer, period: str) -> Flow:
     if transfer.meter is None:
         typed = _typed(transfer.amounts, period)
         amount, coverage = Bounded(typed, typed, typed), None
-        name = f"transfer {transfer.sender} to {transfer.receiver}: {transfer.source}"
+        name = f"transfer {transfer.sender} to {transfer.receiver}: {transfer.source or 'typed'}"
     else:
         ends = (None, None, None) if row is None else (row["amount"], row["low"], row["high"])
         amount, coverage = Bounded(*ends), None if row is None else row["coverage_ratio"]

@@ -86,6 +86,8 @@ def _measured(
         )  # fmt: skip
     refused = row["coverage_ratio"] < _required(site)
     reasons = [f"{row['coverage_ratio']:.1%} of the time was observed"] if refused else []
+    if row["corrections"]:
+        reasons.append(row["corrections"])
     if without:
         reasons.append(NO_FEEDSTOCK)
     norm = site.library.norms.get(row["norm"])

@@ -23,7 +23,7 @@ class ParkInfo(Model):
 class Transfer(Model):
     """Energy that one plant of the park sends to another."""
 
-    energy: str = Field(description="Energy code, such as steam_lp.")
+    energy: str = Field(description="Energy code, such as electricity.")
     sender: Identifier = Field(alias="from", description="Plant that sends it.")
     receiver: Identifier = Field(alias="to", description="Plant that receives it.")
     meter: Identifier | None = Field(None, description="Meter of either plant that counts it.")
@@ -35,7 +35,7 @@ class Transfer(Model):
         description="The sender's own consumption is already less it. Default: it is, where the "
         "sender has a meter of the energy with the role output.",
     )
-    source: str = Field("", description="Where typed amounts are from.")
+    source: str | None = Field(None, description="Where typed amounts are from.")
 
     @field_validator("amounts")
     @classmethod

@@ -31,7 +31,7 @@ class RubricEvidence(Model):
     year: int | None = Field(None, ge=2000, description="Only for this year; else for every year.")
     met: bool | None = Field(None, description="Whether the requirement is met.")
     value: float | None = Field(None, description="Or a figure that lead and base are held to.")
-    unit: str = Field("", description="Unit of the value.")
+    unit: str | None = Field(None, description="Unit of the value.")
     points: float | None = Field(None, ge=0, description="Or the points that an assessor gave.")
     document: str = Field(min_length=1, description="Document that shows it.")
     dated: date = Field(alias="date", description="Date of the document.")

@@ -113,7 +113,7 @@ def _by_evidence(
         reference = found[0] if found else _no_reference(item)
         typed = reference._replace(
             subject="", value=evidence.value, low=evidence.value, high=evidence.value,
-            unit=evidence.unit, weight=1.0, coverage_ratio=None, status="complete",
+            unit=evidence.unit or "", weight=1.0, coverage_ratio=None, status="complete",
         )  # fmt: skip
         share = _share(item, (typed,), steps)
         return _made(item, _status((typed,), share), share, (typed,), item.confidence, source)

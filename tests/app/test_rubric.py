@@ -9,11 +9,14 @@ from typing import Any
 import jsonschema
 import polars as pl
 import pytest
+from ruamel.yaml import YAML
 
 from app import jobs
 from app.imports import import_file
 from app.options import Kind
 from app.sites import load_site
+from config.park import Park
+from config.rubric import Rubric
 from tests.app.commands import inside
 from tests.app.works import (
     CLINKER_KGCE_PER_T,
@@ -317,3 +320,11 @@ def test_the_count_of_functions_feeds_its_item(plant: Path) -> None:
     item = items(document(plant))["G25-04"]
     assert item["value"] == count
     assert item["points"] == pytest.approx(6 * min(count, 8) / 8)
+
+
+def test_the_examples_of_the_page_are_valid() -> None:
+    page = (SCHEMA.parents[1] / "rubric.md").read_text(encoding="utf-8")
+    one, other = (YAML(typ="safe").load(text.split("```")[0]) for text in page.split("```yaml")[1:])
+    rubric = Rubric.model_validate(one["assessment"]["rubric"])
+    assert {row.item for row in rubric.evidence} == {"G25-BR-a", "G25-08", "G25-12"}
+    assert Park.model_validate(other).transfers[0].sender == "upper"
