@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import polars as pl
+import typer
 
 from app.options import What
 from config.sheets.rubric import PLATFORM
@@ -43,20 +43,29 @@ def is_command(words: str) -> bool:
     (True, True, False)
     """
     name, _, rest = words.partition(" ")
-    command = _commands().get(name)
-    if command is None or not rest:
-        return command is not None
-    if name == "show":
-        return rest in list(What)
-    return rest in getattr(command, "commands", {})
+    commands = _commands()
+    if name not in commands or not rest:
+        return name in commands
+    return rest in (list(What) if name == "show" else commands[name])
 
 
 @cache
-def _commands() -> dict[str, Any]:
-    from typer.main import get_command
-
-    import app.cli  # registers every command
+def _commands() -> dict[str, frozenset[str]]:
+    """Every command, with the commands of those that are groups."""
+    import app.cli  # registers them
     from app.command import app as whole
 
     assert app.cli
-    return dict(getattr(get_command(whole), "commands", {}))
+    groups = {
+        str(group.name): _names(group.typer_instance)
+        for group in whole.registered_groups
+        if group.typer_instance is not None
+    }
+    return {**dict.fromkeys(_names(whole), frozenset()), **groups}
+
+
+def _names(of: typer.Typer) -> frozenset[str]:
+    return frozenset(
+        one.name or getattr(one.callback, "__name__", "").replace("_", "-")
+        for one in of.registered_commands
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 from app.published import Published, grain_of
 from app.rubric_sources import found_of
@@ -162,6 +163,11 @@ def _rules(
     return found
 
 
+def _last_day(period: str) -> date:
+    """A day of the period's last days: enough to see whether an edition came after it."""
+    return date.fromisoformat(f"{period}-28" if grain_of(period) == "month" else f"{period}-12-31")
+
+
 def said_of(result: Result) -> list[str]:
     """What is to be said beside the rows."""
     total, gates = result.total, result.gates
@@ -173,6 +179,9 @@ def said_of(result: Result) -> list[str]:
         + (f"; not met: {', '.join(gates.failed)}" if gates.failed else "")
         + (f"; not known: {', '.join(gates.unknown)}" if gates.unknown else ""),
     ]
+    since = result.edition.effective_from
+    if since is not None and _last_day(result.period) < since:
+        lines.append(f"{result.edition.id} is in force from {since} only")
     if result.indicative:
         lines.append("a month is an indication: the rubric is judged on a year")
     for one in result.tiers:

@@ -49,7 +49,7 @@ def energy_intensity(published: Published, period: str, unit: str | None = None)
         return made[0]
 
     found = []
-    for product_id in site.plant.products:
+    for product_id in site.plant.assessment.rubric.products or site.plant.products:
         row = _first(shown, site, product_id)
         without = bool(_feedstock(site, product_id)) and not _excludes(site, row)
         if without or row is None or row["value"] is None:

@@ -24,6 +24,10 @@ def problems_of_rubric(site: Site, source: Source) -> Problems:
             source.place((*PATH, "edition")), "edition", rubric.edition, editions,
             "see config/standards/rubric_editions.csv",
         )  # fmt: skip
+    for product in rubric.products:
+        if product not in site.plant.products:
+            place = source.place((*PATH, "products"))
+            yield unknown(place, "product", product, site.plant.products, "see products")
     stated: dict[str, Sequence[RubricReference | RubricEvidence]] = {
         "references": rubric.references,
         "evidence": rubric.evidence,

@@ -56,6 +56,9 @@ class Rubric(Model):
         "linear", description="Points between base and lead: linear, or by ranges of equal width."
     )
     steps: int | None = Field(None, ge=2, le=100, description="Ranges between base and lead.")
+    products: tuple[Identifier, ...] = Field(
+        (), description="Products that the energy items look at; default every one."
+    )
     references: tuple[RubricReference, ...] = Field((), description="Lead and base values.")
     evidence: tuple[RubricEvidence, ...] = Field((), description="What no meter gives.")
 

@@ -73,8 +73,14 @@ def scored(
 def _share(item: RubricItemRow, parts: Sequence[Part], steps: int | None) -> Share:
     if not parts:
         return Share(None, 0.0, 1.0)
-    one_by_one = [(share_of(part, item.method, item.direction, steps), part) for part in parts]
-    return mean_share([(share, part.weight) for share, part in one_by_one])
+    shares = [share_of(part, item.method, item.direction, steps) for part in parts]
+    if len(parts) > 1:
+        shares = [
+            share._replace(reason=share.reason and f"{part.subject}: {share.reason}")
+            for share, part in zip(shares, parts, strict=True)
+        ]
+    weights = [part.weight for part in parts]
+    return mean_share(list(zip(shares, weights, strict=True)))
 
 
 def _refused(parts: Sequence[Part]) -> bool:

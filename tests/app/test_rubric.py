@@ -148,6 +148,7 @@ def test_the_same_items_in_every_format(plant: Path, tmp_path: Path) -> None:
     assert [row["item"] for row in table] == [row["item"] for row in rows]
     assert {row["item"] for row in rows} == set(items(document(plant)))
     screen = inside("rubric", "2025-09", "-p", plant, "--lang", "zh")
+    assert "G25 is in force from 2025-12-31 only" in screen.err
     assert "能源消耗强度" in screen.out
     assert "部分得分" in screen.out
 
@@ -161,6 +162,15 @@ def test_the_norms_levels_are_lead_and_base(september: Path) -> None:
     certain = 8 * CLINKER_TCE / (CLINKER_TCE + CEMENT_TCE)
     assert item["points_low"] == pytest.approx(certain, rel=1e-9)
     assert item["points_high"] == pytest.approx(8)
+    assert item["reason"].startswith("cement: no lead value; the mean")
+
+
+def test_the_plant_says_which_products_count(tmp_path: Path) -> None:
+    plant = write_works(tmp_path, assessment={"rubric": {"products": ["clinker"]}})
+    filled(plant)
+    item = items(document(plant))["G25-01"]
+    assert (item["status"], item["points"], item["confidence"]) == ("met", 8, "seen")
+    assert item["value"] == pytest.approx(CLINKER_KGCE_PER_T, rel=1e-12)
 
 
 def test_with_a_fifth_of_the_readings_gone_the_item_says_so(tmp_path: Path) -> None:
@@ -272,6 +282,7 @@ def test_points_of_the_users_own_annex(tmp_path: Path) -> None:
         ({"evidence": [{"item": "G25-12", **SHOWN}]}, "states nothing"),
         ({"evidence": [{"item": "G25-12", "points": 9, **SHOWN}]}, "at most 8"),
         ({"evidence": [EVIDENCE[0], EVIDENCE[0]]}, "G25-BR-a stands twice"),
+        ({"products": ["brick"]}, "unknown product 'brick'"),
         ({"references": [{**REFERENCES[0], "lead": 95}]}, "a lead below the base"),
         ({"references": [{**REFERENCES[0], "product": "brick"}]}, "unknown product 'brick'"),
         ({"references": [{**REFERENCES[2], "unit": "t"}]}, "%, of G25-08"),
