@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from config.standards_rubric import RubricTierRow
 from indicators.rubric import share_of
-from indicators.rubric_items import MET, NEEDS_EVIDENCE, NOT_MET, Scored
+from indicators.rubric_items import MET, NEEDS_EVIDENCE, NOT_MET, PARTLY, Scored
 
 PASSED, FAILED, UNKNOWN = "passed", "not_passed", "unknown"
 
@@ -52,7 +52,8 @@ class Gain(NamedTuple):
 
 
 def gates_of(items: Sequence[Scored], basic_known: bool) -> Gates:
-    """Whether all basic requirements are met; one that is not known is not met, but not failed.
+    """Whether all basic requirements are met; one that is not known is not met, but not failed, and
+    one that some products meet has failed.
 
     ``basic_known``: the edition's basic requirements are in the data. GB/T 36132-2018 and -2025,
     basic requirements; the Fujian plan of 2018 counts no score without them.
@@ -61,8 +62,8 @@ def gates_of(items: Sequence[Scored], basic_known: bool) -> Gates:
     'unknown'
     """
     gates = [one for one in items if one.item.gate == "yes" and one.item.kind != "rule"]
-    failed = tuple(one.item.id for one in gates if one.status == NOT_MET)
-    unknown = tuple(one.item.id for one in gates if one.status not in (MET, NOT_MET))
+    failed = tuple(one.item.id for one in gates if one.status in (NOT_MET, PARTLY))
+    unknown = tuple(one.item.id for one in gates if one.status not in (MET, NOT_MET, PARTLY))
     if failed:
         return Gates(FAILED, failed, unknown)
     return Gates(PASSED if basic_known and not unknown else UNKNOWN, failed, unknown)

@@ -162,6 +162,15 @@ def test_gates(states: tuple[bool | None, ...], status: str) -> None:
     assert len(found.unknown) == states.count(None)
 
 
+def test_a_gate_that_one_product_misses_has_failed() -> None:
+    reaches = PART._replace(subject="a", value=99.0, low=99.0, high=99.0, weight=9.0)
+    misses = PART._replace(subject="b", weight=1.0)
+    one = scored(ITEMS["S6-X5"], [reaches, misses], None)
+    assert one.status == "partly_met"
+    assert gates_of([one], basic_known=True).failed == ("S6-X5",)
+    assert gates_of([scored(ITEMS["S6-X5"], [reaches], None)], basic_known=True).status == "passed"
+
+
 def test_every_required_item_of_the_six_sections_is_a_gate() -> None:
     rows = [row for row in ITEMS.values() if row.edition == "S6" and row.kind != "weight"]
     assert all((row.gate == "yes") == (row.requirement != "optional") for row in rows)
