@@ -37,14 +37,15 @@ def functions(site: Site | None = None) -> pl.DataFrame:
 
 
 def is_command(words: str) -> bool:
-    """Whether the command line has it: a command, a command of a group, or a table to show.
+    """Whether the command line has it: a command, a command of a group, or a table to show; options
+    behind it are not looked at.
 
     >>> is_command("show balances"), is_command("standards list"), is_command("show weather")
     (True, True, False)
     """
     name, _, rest = words.partition(" ")
     commands = _commands()
-    if name not in commands or not rest:
+    if name not in commands or not rest or rest.startswith("--"):
         return name in commands
     return rest in (list(What) if name == "show" else commands[name])
 

@@ -27,7 +27,8 @@ def total(parts: Sequence[Bounded], less: Sequence[Bounded] = ()) -> Bounded:
               \underline E = \sum_i \underline E_i - \sum_k \overline T_k
 
     One unknown part makes the sum unknown, one missing bound its bound. Of T only what the sender's
-    E still has in it. Form of the green park, notes of its items.
+    E still has in it. Form of the green park, recalled; its sums
+    and bounds are kgce's own rule.
 
     >>> total([Bounded(100.0, 90.0, 110.0), Bounded(50.0, 50.0, 50.0)], [Bounded(30.0, 25.0, 30.0)])
     Bounded(value=120.0, low=110.0, high=135.0)
@@ -57,7 +58,8 @@ def rate(over: Bounded, under: Bounded, scale: float = 1.0) -> Intensity:
     .. math:: r = s \cdot \frac{\sum_i N_i}{\sum_i D_i}
 
     Sums of numerators and denominators over the plants, never a mean of their ratios; where one is
-    unknown, its bounds still bound the ratio. Form of the green park.
+    unknown, its bounds still bound the ratio. Form of the green park, recalled; its sums
+    and bounds are kgce's own rule.
 
     >>> rate(Bounded(300.0, 300.0, 300.0), Bounded(120.0, 100.0, 150.0)).value
     2.5
@@ -66,11 +68,7 @@ def rate(over: Bounded, under: Bounded, scale: float = 1.0) -> Intensity:
     >>> rate(Bounded(30.0, 30.0, 30.0), Bounded(None, 10.0, 15.0))[:3]
     (None, 2.0, 3.0)
     """
-    if over.value is None or under.value is None:
-        inside = (one._replace(value=one.high or one.low or 1.0) for one in (over, under))
-        found = intensity(*inside)._replace(value=None, reason=intensity(over, under).reason)
-    else:
-        found = intensity(over, under)
+    found = intensity(over, under)
     value, low, high = (None if end is None else end * scale for end in found[:3])
     return Intensity(value, low, high, found.reason)
 
@@ -80,7 +78,8 @@ def cut(before: float, now: float) -> float:
 
     .. math:: c = \frac{I_0 - I_1}{I_0} \cdot 100
 
-    Form of the green park, item 22; ``before`` is not zero.
+    ``before`` is not zero. Form of the green park, recalled; its sums
+    and bounds are kgce's own rule. Item 22.
 
     >>> cut(0.5, 0.48)
     4.0
@@ -93,7 +92,8 @@ def term_of(value: float, lead: float, direction: str) -> float | None:
 
     .. math:: t = \frac{a}{lead} \quad \text{or, inverse,} \quad \frac{lead}{a}
 
-    It may be above 1: the form sets no cap. Form of the green park.
+    It may be above 1: the form sets no cap. Form of the green park, recalled; its sums
+    and bounds are kgce's own rule.
 
     >>> term_of(3.6, 3.0, "bigger"), term_of(10.0, 5.0, "smaller"), term_of(0.0, 5.0, "smaller")
     (1.2, 0.5, None)
@@ -110,7 +110,8 @@ def index_of(rows: Sequence[GreenParkRow], terms: dict[str, float | None]) -> In
 
     ``terms`` by item id; of items to choose from, the best known ones count (the choice is the
     park's). Unknown until all 24 are known; the certain part takes the unknown ones as nothing, so
-    a negative one could still lower it. Form of the green park, recalled.
+    a negative one could still lower it. Form of the green park, recalled; its sums
+    and bounds are kgce's own rule.
 
     >>> index_of([], {}).value is None
     True

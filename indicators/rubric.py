@@ -97,9 +97,12 @@ def range_fraction(actual: float, lead: float, base: float, steps: int) -> float
 
 
 def reached(actual: float, lead: float, direction: str) -> float:
-    """Share [1] of an item that is met or not: 1 where the lead value is reached, else 0.
+    r"""Share [1] of an item that is met or not: 1 where the lead value is reached, else 0.
 
-    ``direction``: smaller or bigger is better. GB/T 36132-2018, items held to one level.
+    .. math:: f = 1 \text{ where } a \text{ reaches } lead, \text{ else } 0
+
+    ``direction``: smaller or bigger is better. GB/T 36132-2018, items held to one level; not
+    checked against the print.
 
     >>> reached(100.0, 100.0, "smaller"), reached(100.1, 100.0, "smaller")
     (1.0, 0.0)
@@ -108,7 +111,9 @@ def reached(actual: float, lead: float, direction: str) -> float:
 
 
 def why_not_scored(part: Part, method: str, direction: str) -> str:
-    """Why the figure cannot be held against its lead and base; empty where it can. kgce's own rule.
+    """Why the figure cannot be held against its lead and base; empty where it can.
+
+    All three in one unit [that of the figure]. kgce's own rule.
 
     >>> one = Part("a", 1.0, 1.0, 1.0, "t", 2.0, 2.0, "t", "", 1.0, 1.0, "complete", "seen")
     >>> why_not_scored(one, "linear", "smaller")
@@ -172,9 +177,11 @@ def _rule(part: Part, method: str, direction: str, steps: int | None) -> Callabl
 
 
 def largest(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """The products that count: the three largest by energy, or all where one's is not known.
+    r"""The products that count: the three largest by energy [tce], or all where one's is unknown.
 
-    GB/T 36132-2025 appendix C, as its provincial form has it.
+    .. math:: w_1 \ge w_2 \ge w_3 \ge w_j, \quad j > 3
+
+    GB/T 36132-2025 appendix C, as a provincial form has it.
 
     >>> one = Part("a", 1.0, 1.0, 1.0, "t", 2.0, 3.0, "t", "", 5.0, 1.0, "complete", "seen")
     >>> four = [one._replace(subject=name, weight=tce) for name, tce in zip("abcd", (5, 9, 7, 8))]
@@ -192,7 +199,7 @@ def mean_share(shares: Sequence[tuple[Share, float | None]]) -> Share:
     .. math:: f = \frac{\sum_j w_j f_j}{\sum_j w_j}
 
     A weight that is not known, or none above zero, leaves the share between its parts' least and
-    most. The mean is an inference: GB/T 36132-2025 names the weights and not the rule.
+    most. The mean is an inference: GB/T 36132-2025 appendix C names the weights, not the rule.
 
     >>> mean_share([(Share(1.0, 1.0, 1.0), 30.0), (Share(0.5, 0.0, 1.0), 10.0)])
     Share(value=0.875, low=0.75, high=1.0, reason='')

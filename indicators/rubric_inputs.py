@@ -45,9 +45,8 @@ class Found(NamedTuple):
 def reference_of(
     references: Iterable[RubricReference], item: str, product: str, year: int
 ) -> RubricReference | None:
-    """The lead and base stated for an item, product and year; the most particular first.
-
-    kgce's own rule.
+    """The lead and base [unit that they state] of an item, product and year; the most particular
+    first. kgce's own rule.
 
     >>> some = RubricReference(item="G25-02", lead=1.0, base=2.0, unit="t", source="annex")
     >>> own = some.model_copy(update={"product": "clinker", "lead": 3.0})

@@ -56,7 +56,8 @@ def gates_of(items: Sequence[Scored], basic_known: bool) -> Gates:
     one that some products meet has failed.
 
     ``basic_known``: the edition's basic requirements are in the data. GB/T 36132-2018 and -2025,
-    basic requirements; the Fujian plan of 2018 counts no score without them.
+    basic requirements, not checked against the print; the Fujian plan of 2018 counts no score
+    without them.
 
     >>> gates_of([], basic_known=False).status
     'unknown'
@@ -70,7 +71,7 @@ def gates_of(items: Sequence[Scored], basic_known: bool) -> Gates:
 
 
 def total_of(items: Sequence[Scored], weight: float | None = None) -> Total:
-    r"""Points of some items: known, certain, possible.
+    r"""Points of some items [1]: known, certain, possible.
 
     .. math:: \underline P = \sum_i \underline p_i, \quad \overline P = \sum_i \overline p_i
 
@@ -91,7 +92,7 @@ def total_of(items: Sequence[Scored], weight: float | None = None) -> Total:
 
 
 def whole_of(sections: Sequence[Total]) -> Total:
-    r"""Points of the whole, from its sections.
+    r"""Points of the whole [1], from its sections.
 
     .. math:: P = \sum_s P_s
 
@@ -110,11 +111,11 @@ def whole_of(sections: Sequence[Total]) -> Total:
 
 
 def reach_of(tiers: Sequence[RubricTierRow], total: Total, gates: Gates) -> list[Reach]:
-    """How each tier stands to the points and the gates, lowest threshold first.
+    """How each tier stands to the points [1] and the gates, lowest threshold first.
 
     reached: certain points and gates passed; gates_open: the points are certain and a gate is not
-    known; within_reach: possible points get there; out_of_reach; barred: a gate has failed. Fujian
-    plan of 2018: 80 and 90 points, after all basic requirements.
+    known; within_reach: possible points get there; out_of_reach; barred: a gate has failed. The
+    thresholds are those of a province's plan; the words are kgce's own rule.
 
     >>> from config.standards_files import read_dataset
     >>> tiers = [tier for tier in read_dataset(RubricTierRow).values() if tier.subject == "factory"]
