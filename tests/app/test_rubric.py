@@ -52,6 +52,7 @@ REFERENCES = [
 EVIDENCE = [
     *({"item": f"G25-BR-{letter}", "met": True, **SHOWN} for letter in "abc"),
     {"item": "G25-12", "met": True, **SHOWN},
+    {"item": "G25-09", "met": False, **SHOWN},
     {"item": "G25-08", "value": 75, "unit": "%", **SHOWN},
     {"item": "G25-13", "year": 2024, "met": True, **SHOWN},
 ]
