@@ -154,7 +154,7 @@ def share_of(part: Part, method: str, direction: str, steps: int | None) -> Shar
     Share(value=0.5, low=0.0, high=0.75, reason='')
     """
     if reason := why_not_scored(part, method, direction):
-        return Share(None, 0.0, 1.0, reason)
+        return Share(None, 0.0, 1.0, "; ".join(filter(None, (reason, part.reason))))
     of = _rule(part, method, direction, steps)
     better, worse = part.low, part.high
     if direction == "bigger":
