@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from app import audit_energy, audit_ledgers
+from app import audit_energy, audit_ledgers, carbon
 from app.published import Published, grain_of
 from config.columns import Table
 from config.errors import InputError
 from config.sheets import audit as sheets
+from config.sheets.carbon import CARBON, CARBON_INTENSITY
 
 
 class AuditTable(NamedTuple):
@@ -63,6 +64,10 @@ AUDIT: dict[str, AuditTable] = {
         ),
     ),
     "savings": AuditTable(sheets.SAVINGS, audit_ledgers.savings),
+    "ghg": AuditTable(CARBON, carbon.carbon, carbon.SCREENS["carbon"]),
+    "ghg_intensity": AuditTable(
+        CARBON_INTENSITY, carbon.carbon_intensity, carbon.SCREENS["intensity"]
+    ),
     "factors": AuditTable(sheets.FACTORS, audit_energy.factors),
     "meters": AuditTable(
         sheets.METERS,

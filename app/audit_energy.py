@@ -9,7 +9,6 @@ import polars as pl
 
 from app.published import KGCE_PER_TCE, Published, root_of, sheet_of, sum_or_none, worst_status
 from config.balance_tables import BALANCES, CONVERSIONS
-from config.book_tables import METER_PERIODS
 from config.node_tree import NodeTree
 from config.sheets import audit as sheets
 from config.site import Site
@@ -69,7 +68,7 @@ def _feedstock(published: Published, year: str) -> dict[str, float | None]:
     """Raw material inside the plant's consumption, by energy [tce, calorific]."""
     site, root = published.site, root_of(published.site)
     tree = NodeTree(site.plant.nodes, site.plant.all_meters)
-    amounts = {row["meter_id"]: row for row in published.of(METER_PERIODS, year).to_dicts()}
+    amounts = published.amounts(year)
     found: dict[str, float | None] = {}
     for energy in tree.energies:
         every = tree.weights(root, energy)
@@ -143,7 +142,7 @@ def conversion(published: Published, year: str) -> pl.DataFrame:
         }
         for row in published.of(CONVERSIONS, year).iter_rows(named=True)
     ]
-    for row in published.of(METER_PERIODS, year).iter_rows(named=True):
+    for row in published.amounts(year).values():
         meter = site.plant.all_meters.get(row["meter_id"])
         if meter is None or meter.role != "recovered" or meter.energy is None:
             continue

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from app.published import KGCE_PER_TCE, Published, plant_tce, sheet_of, worst_status
-from config.book_tables import METER_PERIODS
 from config.economy import money_of
 from config.sheets import audit as sheets
 from config.standards import weakest
@@ -110,7 +109,7 @@ def _exact(value: float) -> Bounded:
 def meters(published: Published, year: str) -> pl.DataFrame:
     """The meter ledger with calibration on the last day of the year, and the year's amounts."""
     site, last = published.site, date(int(year), 12, 31)
-    amounts = {row["meter_id"]: row for row in published.of(METER_PERIODS, year).to_dicts()}
+    amounts = published.amounts(year)
     rows = []
     for meter_id, meter in site.plant.meters.items():
         due = meter.calibration_due

@@ -374,7 +374,16 @@ class _progress:
 
 
 # Registers its commands, behind those above.
-from app import cli_audit, cli_books, cli_care, cli_entries, cli_meters, cli_rubric, cli_standards  # noqa: E402, F401
+from app import (  # noqa: E402, F401
+    cli_audit,
+    cli_books,
+    cli_carbon,
+    cli_care,
+    cli_entries,
+    cli_meters,
+    cli_rubric,
+    cli_standards,
+)
 
 if __name__ == "__main__":
     main()

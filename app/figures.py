@@ -71,7 +71,7 @@ def figures_of(
     required = required_coverage_ratio
     if required is None:
         required = site.plant.quality.required_coverage_ratio
-    consumption = _consumption(site, by_meter, required, feedstock=feedstock)
+    consumption = consumption_of(site, by_meter, required, feedstock=feedstock)
     product_of = pl.DataFrame(
         list(output_meters(site).items()),
         schema={"meter_id": pl.String, "product_id": pl.String},
@@ -88,7 +88,7 @@ def figures_of(
     if not feedstock:
         site = _without_raw_material(site)
     elif any(meter.role == "feedstock" for meter in site.plant.all_meters.values()):
-        fuels = _consumption(site, by_meter, required, feedstock=False)
+        fuels = consumption_of(site, by_meter, required, feedstock=False)
         without = Energy(fuels, allocate(fuels, by_meter, made, site))
     indicators = product_indicators(
         consumption, made, site, provenance=provenance, allocations=allocations,
@@ -102,7 +102,7 @@ def figures_of(
     )
 
 
-def _consumption(
+def consumption_of(
     site: Site, by_meter: pl.DataFrame, required: float, *, feedstock: bool = True
 ) -> pl.DataFrame:
     """Consumption of every node; without ``feedstock``, less what is raw material."""

@@ -16,6 +16,40 @@ def default_lang() -> Lang:
     return "zh" if name.lower().startswith(("zh", "chinese")) else "en"
 
 
+CARBON_ZH: dict[str, str] = {
+    "direct": "化石燃料燃烧",
+    "electricity": "电力",
+    "heat": "热力",
+    "exported": "外供（扣减）",
+    "total": "总量",
+    "own_renewable": "自用可再生能源",
+    "biomass": "生物质",
+    "feedstock": "原料用能",
+    "all": "合计",
+    "plant": "全厂",
+    "carbon_per_product": "单位产品碳排放",
+    "product_footprint": "产品碳足迹（制造阶段）",
+    "carbon_per_output_value": "单位产值碳排放",
+    "carbon_per_added_value": "单位增加值碳排放",
+    "carbon_per_energy": "单位能耗碳排放",
+    "own": "自发自用",
+    "direct_line": "绿电直连",
+    "traded": "绿电交易",
+    "certificate": "绿证",
+    "sold": "绿证售出",
+    "energy": "综合能源消费量",
+    "renewable": "可再生能源",
+    "non_fossil": "非化石能源",
+    "renewable_rate": "可再生能源利用率",
+    "non_fossil_rate": "非化石能源占比",
+    "wind": "风能",
+    "solar": "太阳能",
+    "hydro": "水能",
+    "geothermal": "地热能",
+    "ocean": "海洋能",
+    "nuclear": "核能",
+}
+
 # Words of cells that are codes in the data, as a Chinese screen shows them.
 WORDS_ZH: dict[str, str] = {
     "norm level 1": "限额1级（先进值）",
@@ -85,6 +119,7 @@ WORDS_ZH: dict[str, str] = {
     "no": "否",
     "spool": "采集",
     "import": "导入",
+    **CARBON_ZH,
 }
 
 # What a person reads instead of a reading's status.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from app import carbon
 from app.park_site import ParkSite
 from app.park_sums import FRESH_WATER, Sums, sums_of
 from app.published import grain_of
@@ -14,7 +15,7 @@ from config.standards_files import read_dataset
 from config.standards_rubric import GreenParkRow, RubricTierRow
 from indicators.intensity import Bounded, Intensity
 from indicators.numerators import energy_kinds
-from indicators.park import Index, index_of, rate, term_of
+from indicators.park import Index, cut, index_of, rate, term_of, total
 from indicators.rubric_totals import FAILED, PASSED, UNKNOWN, Gates, Reach, Total, reach_of
 
 LISTED = ("item", "gate", "reference")
@@ -65,9 +66,9 @@ def park_of(site: ParkSite, period: str) -> ParkResult:
     able = [one for one in items if one.row.scheme == "park" and one.row.kind == "item"]
     index = index_of([one.row for one in able], {one.row.id: one.term for one in able})
     gates = _gates(items)
-    total = Total(index.value, index.certain, index.value or float("inf"), 100.0)
+    points = Total(index.value, index.certain, index.value or float("inf"), 100.0)
     return ParkResult(
-        site, period, sums, tuple(items), index, gates, tuple(reach_of(_tiers(site), total, gates))
+        site, period, sums, tuple(items), index, gates, tuple(reach_of(_tiers(site), points, gates))
     )
 
 
@@ -119,19 +120,47 @@ def _electric(site: ParkSite, sums: Sums, _period: str) -> Figure:
     return _share(frozenset(code for code, kind in kinds.items() if kind == "electricity"), sums)
 
 
-def _renewable(_site: ParkSite, _sums: Sums, _period: str) -> Figure:
+def _renewable(site: ParkSite, sums: Sums, period: str) -> Figure:
     """Renewable energy over total energy [%], certificates counted once."""
-    return "no sheet of renewable energy is made yet"
+    if site.park.basis != "calorific":
+        return "the sheet of renewable energy has the calorific basis alone"
+    found = []
+    for plant, published in site.plants.items():
+        if plant in sums.absent:
+            return f"no figures of {plant}"
+        rows = carbon.renewables(published, period).filter(item="renewable", subject="all")
+        found += [Bounded(row["value"], row["low"], row["high"]) for row in rows.to_dicts()]
+    return rate(total(found), tce(sums.kgce()), 100.0)
 
 
-def _carbon_cut(_site: ParkSite, _sums: Sums, _period: str) -> Figure:
+def _carbon_cut(site: ParkSite, sums: Sums, period: str) -> Figure:
     """Yearly cut of carbon for the added value [%]."""
-    return "no sheet of carbon emission is made yet"
+    before = f"{int(period[:4]) - 1}{period[4:]}"
+    figures = [
+        _carbon_per_value(site, one, label)
+        for one, label in ((sums_of(site, before), before), (sums, period))
+    ]
+    for one in figures:
+        if isinstance(one, str):
+            return one
+    first, second = (one.value for one in figures if isinstance(one, Intensity))
+    if not first or second is None:
+        return "the carbon of this year or of the one before is not known"
+    change = cut(first, second)
+    return Intensity(change, None, None, "")
 
 
-def _carbon_per_value(_site: ParkSite, _sums: Sums, _period: str) -> Figure:
-    """CO2 for 10,000 CNY of added value [tCO2/10^4 CNY]."""
-    return "no sheet of carbon emission is made yet"
+def _carbon_per_value(site: ParkSite, sums: Sums, period: str) -> Figure:
+    """CO2 for 10,000 CNY of added value [tCO2/10^4 CNY]; what plants pass on counts where it is
+    made, so nothing of it is taken out."""
+    value = _value(sums, period, 10_000)
+    if isinstance(value, str) or sums.absent:
+        return value if isinstance(value, str) else f"no figures of {', '.join(sums.absent)}"
+    found = []
+    for published in site.plants.values():
+        rows = carbon.carbon(published, period).filter(scope="total", source="all")
+        found += [Bounded(row["value"], row["low"], row["high"]) for row in rows.to_dicts()]
+    return rate(total(found), value)
 
 
 SOURCES: dict[str, Callable[[ParkSite, Sums, str], Figure]] = {

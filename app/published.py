@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 import polars as pl
 
+from config.book_tables import METER_PERIODS
 from config.errors import InputError
 from config.site import Site
 from config.tables import CONSUMPTION, INDICATORS, Table
 from indicators.coal import coefficient, label_day
 from indicators.intensity import Bounded
 from indicators.numerators import STATUSES
+from pipeline.virtual import virtual_periods, virtual_rules_of
 from storage.lake import Lake
 
 _GRAINS: dict[str, Literal["month", "year"]] = {
@@ -66,6 +68,12 @@ class Published:
         return self.rows(table).filter(
             pl.col("grain") == grain_of(period), pl.col("period") == period
         )
+
+    def amounts(self, period: str) -> dict[str, dict[str, Any]]:
+        """What each meter counted in a month or year, read or virtual, by id: METER_PERIODS."""
+        rows = self.of(METER_PERIODS, period).drop("plant_id").with_columns(whole=pl.lit(True))
+        both = pl.concat([rows, virtual_periods(rows, virtual_rules_of(self.site))])
+        return {row["meter_id"]: row for row in both.iter_rows(named=True)}
 
     def require(self, period: str) -> None:
         """Raises InputError where nothing is published for the month or year."""

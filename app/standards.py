@@ -24,7 +24,7 @@ FOUND = {
 }
 _LEVELS = (
     "level1", "level2", "level3", "benchmark_level", "baseline_level",
-    "kgce_per_unit", "kgce_per_unit_low", "kgce_per_unit_high",
+    "kgce_per_unit", "kgce_per_unit_low", "kgce_per_unit_high", "tco2_per_unit",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from config.base import Identifier, Model
+from config.carbon import Carbon
 from config.economy import EconomyRow
 from config.equipment import Equipment
 from config.rubric import Rubric
@@ -28,6 +29,7 @@ class Assessment(Model):
     economy: tuple[EconomyRow, ...] = Field(
         (), description="Output value and value added, by month or year."
     )
+    carbon: Carbon = Field(Carbon(), description="Emission factors and renewable energy.")
 
     equipment: dict[Identifier, Equipment] = Field(
         default_factory=dict, description="The equipment ledger, by id."

@@ -16,6 +16,7 @@ from config.allocation import Allocation
 from config.assessment import Assessment
 from config.balance import Balance, Converts
 from config.base import Identifier, Model, Role
+from config.carbon import RenewableMeter
 from config.connections import Connection
 from config.installations import Installation
 from config.register_map import BASES, Base, NumberType
@@ -490,6 +491,11 @@ class Plant(Model):
     def all_meters(self) -> dict[str, Meter | VirtualMeter]:
         """Every meter that can count, by id: those of the ledger, then the virtual ones."""
         return {**self.meters, **self.virtual}
+
+    def renewables(self, energy: str) -> list[RenewableMeter]:
+        """The meters of renewable energy (`assessment.carbon`) that are of this energy."""
+        tags = self.assessment.carbon.renewable_meters
+        return [one for one in tags if self.all_meters[one.meter].energy == energy]
 
     def interval_s(self, meter: Meter) -> float:
         """Expected seconds between readings of ``meter``."""

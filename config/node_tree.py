@@ -61,6 +61,11 @@ class NodeTree:
             if meter.energy is not None:
                 self._own.setdefault((meter.node, meter.energy, meter.role), []).append(meter_id)
 
+    @property
+    def root(self) -> str:
+        """The node of the whole plant."""
+        return self._children[None][0]
+
     def children(self, node_id: str) -> list[str]:
         return self._children.get(node_id, [])
 

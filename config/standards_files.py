@@ -11,12 +11,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from config.standards_emission import EmissionRow, RegionRow
 from config.standards_rows import STANDARDS_FOLDER, read_rows
 from config.standards_rubric import RUBRIC_FILES
 
 Row = TypeVar("Row")
 
-DATASETS: dict[str, type[Any]] = {**RUBRIC_FILES}
+DATASETS: dict[str, type[Any]] = {
+    "emission_factors": EmissionRow,
+    "regions": RegionRow,
+    **RUBRIC_FILES,
+}
 """Name of the file, without .csv, to the class of its rows: a frozen dataclass with at least
 ``id``, ``edition`` (standard, notice or form that the row is of), ``confidence`` and ``note``."""
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from config.standards import Library
+from config.standards_emission import EmissionRow
 from config.standards_files import read_dataset
 from config.standards_rubric import RubricItemRow
 from config.units import AMOUNT_UNITS
+from indicators.emission_factors import fuel_tco2
 from indicators.norms import parse_unit, use_of
+
+PRINTED_RATIO = 0.03  # what printing two digits takes away
 
 
 class Doubt(NamedTuple):
@@ -40,6 +44,7 @@ def doubts_of(library: Library) -> Iterator[Doubt]:
     yield from _norms(library)
     yield from _benchmarks(library)
     yield from _rubric(read_dataset(RubricItemRow).values())
+    yield from emission_doubts(read_dataset(EmissionRow).values(), library)
 
 
 def _factors(library: Library) -> Iterator[Doubt]:
@@ -110,3 +115,45 @@ def _rubric(rows: Collection[RubricItemRow]) -> Iterator[Doubt]:
         elif sum(point or 0 for point in points) != weight:
             text = f"its items have {sum(point or 0 for point in points):g} points, not {weight:g}"
             yield Doubt("error", file, f"{edition} {section}", text)
+
+
+def emission_doubts(rows: Iterable[EmissionRow], library: Library) -> Iterator[Doubt]:
+    """Every doubt about emission factors: what is printed has to be what its constituents give.
+
+    A grid's and a set's row may stand once. A row that another contradicts is noted. kgce's own
+    rule.
+
+    >>> from config.standards import read_library
+    >>> ours = read_dataset(EmissionRow).values()
+    >>> {one.severity for one in emission_doubts(ours, read_library())}
+    {'note'}
+    """
+    file, first = "emission_factors.csv", dict[tuple[str, ...], str]()
+    every = {row.id: row for row in rows}
+    for row in every.values():
+        key = (row.kind, row.region, row.year, row.use, row.fuel_set, row.fuel)
+        if first.setdefault(key, row.id) != row.id:
+            yield Doubt("error", file, row.id, f"stands beside {first[key]}")
+        if row.unit not in AMOUNT_UNITS:
+            yield Doubt("error", file, row.id, f"unit {row.unit!r} is not known")
+        if row.energy and row.energy not in library.energies:
+            yield Doubt("error", file, row.id, f"energy {row.energy!r} is not known")
+        if row.kind == "grid" and not (row.year.isdecimal() and row.region and row.use):
+            yield Doubt("error", file, row.id, "a grid factor has a year, a region and a use")
+        if row.conflicts_with:
+            severity: Literal["error", "note"] = "note" if row.conflicts_with in every else "error"
+            yield Doubt(severity, file, row.id, f"contradicts {row.conflicts_with}")
+        yield from _constituents(file, row)
+
+
+def _constituents(file: str, row: EmissionRow) -> Iterator[Doubt]:
+    given = (row.ncv_gj_per_unit, row.carbon_tc_per_tj, row.oxidation_ratio)
+    known = [value for value in given if value is not None]
+    if row.tco2_per_unit is None and len(known) < len(given):
+        yield Doubt("note", file, row.id, "no factor, and not all of its constituents")
+    elif row.tco2_per_unit is not None and len(known) == len(given):
+        made = fuel_tco2(*known)
+        if abs(made - row.tco2_per_unit) > PRINTED_RATIO * made:
+            yield Doubt(
+                "error", file, row.id, f"{row.tco2_per_unit:g} is not the {made:.4g} of its parts"
+            )

@@ -9,7 +9,11 @@ from __future__ import annotations
 from config.columns import Table
 from config.sheets.audit import AUDIT
 from config.sheets.benchmarking import BENCHMARKING
+from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES
 from config.sheets.park import PARK
 from config.sheets.rubric import RUBRICS
 
-SHEETS: dict[str, Table] = {sheet.name: sheet for sheet in (BENCHMARKING, *AUDIT, *RUBRICS, PARK)}
+SHEETS: dict[str, Table] = {
+    sheet.name: sheet
+    for sheet in (BENCHMARKING, *AUDIT, CARBON, CARBON_INTENSITY, RENEWABLES, *RUBRICS, PARK)
+}

@@ -28,6 +28,10 @@ PUMP = {
     "name": "Pump 2", "node": "kiln", "model": "Y280S-4", "count": 3, "rated_kw": 75,
     "in_use_since": 1998, "obsolete": True, "listed_in": "high-consumption motors, batch 2",
 }  # fmt: skip
+WASTE_GAS = {
+    "name": "Waste gas", "node": "kiln", "energy": "raw_coal", "role": "recovered",
+    "expression": "coal * 0.1",
+}  # fmt: skip
 MONEY = [
     {"period": "2024", "output_value_cny": 560e6, "source": "B204-1"},
     {"period": "2025", "output_value_cny": 780e6, "source": "B204-1"},
@@ -47,6 +51,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
         meters=METERS,
         products={"glass": product},
         imports=None,
+        virtual={"waste-gas": WASTE_GAS},
         assessment={"economy": MONEY, "equipment": {"pump-2": PUMP}},
     )
     (folder / "coal.csv").write_text(
@@ -85,6 +90,12 @@ def test_what_was_used_with_stocks_raw_material_and_the_total(plant: Path) -> No
     assert stocks == pytest.approx([900e3, tonnes(29_640) * 1000, 850e3, 50e3])
     assert total["tce_calorific"] == coal["tce_calorific"]
     assert total["status"] == "complete"
+
+
+def test_what_a_virtual_meter_recovers_is_there(plant: Path) -> None:
+    (recovered,) = rows(plant, "conversion")
+    assert (recovered["kind"], recovered["node_id"]) == ("recovery", "kiln")
+    assert recovered["output_tce"] == pytest.approx(2964)
 
 
 def test_two_years_of_a_product_with_numerator_and_denominator(plant: Path) -> None:
