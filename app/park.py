@@ -151,11 +151,13 @@ def _carbon_cut(site: ParkSite, sums: Sums, period: str) -> Figure:
 
 
 def _carbon_per_value(site: ParkSite, sums: Sums, period: str) -> Figure:
-    """CO2 for 10,000 CNY of added value [tCO2/10^4 CNY]; what plants pass on counts where it is
-    made, so nothing of it is taken out."""
+    """CO2 for 10,000 CNY of added value [tCO2/10^4 CNY]; what a plant passes on is deducted from
+    its own, or else nothing is known of the sum."""
     value = _value(sums, period, 10_000)
     if isinstance(value, str) or sums.absent:
         return value if isinstance(value, str) else f"no figures of {', '.join(sums.absent)}"
+    if sums.removed:
+        return "energy passed on that its sender does not deduct: its carbon would count twice"
     found = []
     for published in site.plants.values():
         rows = carbon.carbon(published, period).filter(scope="total", source="all")

@@ -209,3 +209,20 @@ def test_energy_items_of_chains_and_design_products_are_listed(folder: Path) -> 
     points = [{"item": "SC-X61", "points": 2.0, **SHOWN}]
     row = items(written(folder, "chain.yaml", evidence=points))["SC-X61"]
     assert (row["points"], row["status"]) == (2.0, "partly_met")
+
+
+def test_carbon_for_the_added_value(tmp_path: Path) -> None:
+    meters = [row for row in METERS if row["meter_id"] != "c-kiln"]
+    for plant_id in ("upper", "lower"):
+        site = load_site(works(tmp_path, plant_id, 1e7, meters=meters))
+        lake = jobs.open_lake(site)
+        import_file(site, lake, Kind.readings, write_readings(tmp_path / f"scada-{plant_id}.csv"))
+        jobs.refresh(site, lake)
+    rows = items(written(tmp_path, transfers=[]))
+    tonnes = 2 * POWER_KWH * 0.4211 / 1000  # grid of Fujian, 2023
+    assert rows["LCP-02"]["value"] == pytest.approx(tonnes / 2000, rel=1e-9)
+    assert rows["LCP-02"]["status"] == "met"
+    assert (rows["PARK-02"]["value"], rows["PARK-02"]["status"]) == (0, "not_met")
+    passed_on = items(written(tmp_path, "passed.yaml"))["LCP-02"]
+    assert passed_on["status"] == "needs_evidence"
+    assert "twice" in passed_on["reason"]

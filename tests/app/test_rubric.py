@@ -340,3 +340,33 @@ def test_the_examples_of_the_page_are_valid() -> None:
     rubric = Rubric.model_validate(one["assessment"]["rubric"])
     assert {row.item for row in rubric.evidence} == {"G25-BR-a", "G25-08", "G25-12"}
     assert Park.model_validate(other).transfers[0].sender == "upper"
+
+
+def test_carbon_and_renewables_come_from_their_sheets(tmp_path: Path) -> None:
+    references = [
+        {"item": "G25-02", "lead": 0.002, "base": 0.004, "unit": "tCO2/t", "source": "report"},
+        {"item": "G25-03", "lead": 20, "base": 0, "unit": "%", "source": "report"},
+        {"item": "JS26-05", "lead": 10, "base": 50, "unit": "kgCO2/10^4 CNY", "source": "report"},
+    ]
+    economy = [{"period": "2025-09", "output_value_cny": 2e7, "source": "B204-1"}]
+    plant = write_works(
+        tmp_path,
+        products={"cement": {**SECTIONS["products"]["cement"], "boundary": ["mill"]}},
+        meters=[row for row in METERS if row["meter_id"] != "c-kiln"],
+        assessment={"economy": economy, "rubric": {"references": references}},
+    )
+    site = load_site(plant)
+    lake = jobs.open_lake(site)
+    import_file(site, lake, Kind.readings, write_readings(tmp_path / "scada.csv"))
+    jobs.refresh(site, lake)
+    kg_per_kwh = 0.4211  # grid of Fujian, 2023
+    tonnes = QUARTERS * STEPS["e-mill"] * kg_per_kwh / 1000
+    rows = items(document(plant))
+    carbon = rows["G25-02"]
+    assert carbon["value"] == pytest.approx(tonnes / (QUARTERS * STEPS["p-cement"]), rel=1e-9)
+    assert carbon["points"] == pytest.approx(8 * (0.004 - carbon["value"]) / 0.002)
+    assert (rows["G25-03"]["value"], rows["G25-03"]["status"]) == (0, "not_met")
+    per_value = items(document(plant, "--edition", "JS26"))["JS26-05"]
+    kilograms = QUARTERS * STEPS["e-works"] * kg_per_kwh
+    assert per_value["value"] == pytest.approx(kilograms / 2000, rel=1e-9)
+    assert per_value["points"] == pytest.approx(11 * (50 - kilograms / 2000) / 40)
