@@ -374,15 +374,16 @@ class _progress:
 
 
 # Registers its commands, behind those above.
-from app import (  # noqa: E402, F401
-    cli_audit,
-    cli_books,
-    cli_carbon,
-    cli_care,
-    cli_entries,
-    cli_meters,
-    cli_rubric,
-    cli_standards,
+from app import (  # noqa: E402
+    cli_audit,  # noqa: F401
+    cli_baselines,  # noqa: F401
+    cli_books,  # noqa: F401
+    cli_carbon,  # noqa: F401
+    cli_care,  # noqa: F401
+    cli_entries,  # noqa: F401
+    cli_meters,  # noqa: F401
+    cli_rubric,  # noqa: F401
+    cli_standards,  # noqa: F401
 )
 
 if __name__ == "__main__":

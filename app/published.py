@@ -53,13 +53,13 @@ class Published:
 
     def __init__(self, site: Site, lake: Lake) -> None:
         self.site = site
-        self._lake = lake
+        self.lake = lake
         self._frames: dict[str, pl.DataFrame] = {}
 
     def rows(self, table: Table) -> pl.DataFrame:
         """All rows of the plant, sorted by the table's key. Not for readings and intervals."""
         if table.name not in self._frames:
-            frame = self._lake.scan(table, self.site.id).collect()
+            frame = self.lake.scan(table, self.site.id).collect()
             self._frames[table.name] = frame.sort(table.key)
         return self._frames[table.name]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from config.base import Identifier, Model
+from config.baselines import Baseline, Quota, Target
 from config.carbon import Carbon
 from config.economy import EconomyRow
 from config.equipment import Equipment
@@ -30,6 +31,9 @@ class Assessment(Model):
         (), description="Output value and value added, by month or year."
     )
     carbon: Carbon = Field(Carbon(), description="Emission factors and renewable energy.")
+    baselines: tuple[Baseline, ...] = Field((), description="Energy baselines (能源基准).")
+    targets: tuple[Target, ...] = Field((), description="Targets and budgets of years.")
+    quotas: tuple[Quota, ...] = Field((), description="Rights to use energy (用能权), by year.")
 
     equipment: dict[Identifier, Equipment] = Field(
         default_factory=dict, description="The equipment ledger, by id."

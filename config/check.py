@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 from config.check_allocations import problems_of_allocations
+from config.check_baselines import problems_of_baselines
 from config.check_carbon import problems_of_carbon
 from config.check_installations import problems_of_installations
 from config.check_reading import Problems, problems_of_reading, unknown
@@ -41,6 +42,7 @@ def problems_of(site: Site, source: Source) -> list[ConfigError]:
         problems_of_allocations,
         problems_of_rubric,
         problems_of_carbon,
+        problems_of_baselines,
     )
     return [problem for rule in rules for problem in rule(site, source)]
 

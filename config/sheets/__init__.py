@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from config.columns import Table
 from config.sheets.audit import AUDIT
+from config.sheets.baselines import BASELINES
 from config.sheets.benchmarking import BENCHMARKING
 from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES
 from config.sheets.park import PARK
 from config.sheets.rubric import RUBRICS
+from config.sheets.targets import TARGETS
 
+_CARBON = (CARBON, CARBON_INTENSITY, RENEWABLES)
 SHEETS: dict[str, Table] = {
     sheet.name: sheet
-    for sheet in (BENCHMARKING, *AUDIT, CARBON, CARBON_INTENSITY, RENEWABLES, *RUBRICS, PARK)
+    for sheet in (BENCHMARKING, *AUDIT, *_CARBON, *BASELINES, *TARGETS, *RUBRICS, PARK)
 }
