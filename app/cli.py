@@ -383,6 +383,7 @@ from app import (  # noqa: E402
     cli_cost,  # noqa: F401
     cli_entries,  # noqa: F401
     cli_meters,  # noqa: F401
+    cli_rubric,  # noqa: F401
     cli_standards,  # noqa: F401
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -60,16 +60,18 @@ def figures_of(
     *,
     provenance: str,
     required_coverage_ratio: float | None = None,
+    feedstock: bool = True,
 ) -> Figures:
     """Figures of ``periods`` from amounts by meter (`rollup.meter_periods`) and typed outputs.
 
     Periods may be of several grains; where a rule of allocation changes inside one, its days have
-    to be among them. ``required_coverage_ratio`` goes before the configuration's.
+    to be among them. ``required_coverage_ratio`` goes before the configuration's. Without
+    ``feedstock``, what is used as raw material counts for none, whatever the norm says.
     """
     required = required_coverage_ratio
     if required is None:
         required = site.plant.quality.required_coverage_ratio
-    consumption = consumption_of(site, by_meter, required)
+    consumption = consumption_of(site, by_meter, required, feedstock=feedstock)
     product_of = pl.DataFrame(
         list(output_meters(site).items()),
         schema={"meter_id": pl.String, "product_id": pl.String},
@@ -83,7 +85,9 @@ def figures_of(
     )
     allocations = allocate(consumption, by_meter, made, site)
     without = None
-    if any(meter.role == "feedstock" for meter in site.plant.all_meters.values()):
+    if not feedstock:
+        site = _without_raw_material(site)
+    elif any(meter.role == "feedstock" for meter in site.plant.all_meters.values()):
         fuels = consumption_of(site, by_meter, required, feedstock=False)
         without = Energy(fuels, allocate(fuels, by_meter, made, site))
     indicators = product_indicators(
@@ -107,6 +111,20 @@ def consumption_of(
     return add_coal(nodes.with_columns(plant_id=pl.lit(site.id)), site.library).select(
         CONSUMPTION.names
     )
+
+
+def _without_raw_material(site: Site) -> Site:
+    """The site whose products wait for no meter of raw material."""
+    meters = {
+        name: meter.model_copy(update={"role": "check"}) if meter.role == "feedstock" else meter
+        for name, meter in site.plant.meters.items()
+    }
+    virtual = {
+        name: meter.model_copy(update={"role": "check"}) if meter.role == "feedstock" else meter
+        for name, meter in site.plant.virtual.items()
+    }
+    changed = site.plant.model_copy(update={"meters": meters, "virtual": virtual})
+    return replace(site, plant=changed)
 
 
 def only(made: Figures, by: By) -> Figures:

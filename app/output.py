@@ -6,7 +6,8 @@ import io
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -37,22 +38,34 @@ def emit(
     ``table`` names the columns' meanings for the screen; ``columns`` are those that the screen
     shows (files have all). Raises InputError where the file cannot be written.
     """
-    try:
-        if form is Format.parquet:
-            if file is None:
-                raise InputError("parquet is not for a terminal", todo="give -o FILE")
+    if form is Format.parquet:
+        if file is None:
+            raise InputError("parquet is not for a terminal", todo="give -o FILE")
+        with _writing(file):
             frame.write_parquet(file)
-            return
-        text = {
-            Format.json: lambda: to_json(frame),
-            Format.csv: lambda: _to_csv(frame),
-            Format.table: lambda: _to_table(frame, lang, table, columns, zone, to_file=bool(file)),
-        }[form]()
+        return
+    text = {
+        Format.json: lambda: to_json(frame),
+        Format.csv: lambda: _to_csv(frame),
+        Format.table: lambda: _to_table(frame, lang, table, columns, zone, to_file=bool(file)),
+    }[form]()
+    write_text(text, file)
+
+
+def write_text(text: str, file: Path | None) -> None:
+    """Write a document to the file, or to standard output. Raises InputError where it cannot."""
+    with _writing(file):
         if file is None:
             sys.stdout.write(text)
             sys.stdout.flush()
         else:
             file.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _writing(file: Path | None) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(
             f"cannot write {file}: {error.strerror or error}",

@@ -14,6 +14,7 @@ from config.baselines import Baseline, Quota, Target
 from config.carbon import Carbon
 from config.economy import EconomyRow
 from config.equipment import Equipment
+from config.rubric import Rubric
 from config.standards_files import DATASETS
 from config.tariffs import Price, Tariff
 from config.tiered_price import TieredPrice
@@ -27,7 +28,6 @@ class Assessment(Model):
         description="Files of your own rows, by the name of a file of config/standards without "
         ".csv; with the same columns. A row with the id of one of ours goes before it.",
     )
-
     economy: tuple[EconomyRow, ...] = Field(
         (), description="Output value and value added, by month or year."
     )
@@ -35,7 +35,6 @@ class Assessment(Model):
     baselines: tuple[Baseline, ...] = Field((), description="Energy baselines (能源基准).")
     targets: tuple[Target, ...] = Field((), description="Targets and budgets of years.")
     quotas: tuple[Quota, ...] = Field((), description="Rights to use energy (用能权), by year.")
-
     equipment: dict[Identifier, Equipment] = Field(
         default_factory=dict, description="The equipment ledger, by id."
     )
@@ -44,6 +43,7 @@ class Assessment(Model):
     tiered_price: tuple[TieredPrice, ...] = Field(
         (), description="Products that a tiered or differential electricity price may apply to."
     )
+    rubric: Rubric = Field(Rubric(), description="The green-factory rubric.")
 
     @field_validator("economy")
     @classmethod

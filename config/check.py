@@ -12,6 +12,7 @@ from config.check_carbon import problems_of_carbon
 from config.check_cost import problems_of_cost
 from config.check_installations import problems_of_installations
 from config.check_reading import Problems, problems_of_reading, unknown
+from config.check_rubric import problems_of_rubric
 from config.check_tree import problems_of_tree
 from config.check_virtual import problems_of_virtual
 from config.errors import ConfigError
@@ -40,6 +41,7 @@ def problems_of(site: Site, source: Source) -> list[ConfigError]:
         _shifts,
         problems_of_tree,
         problems_of_allocations,
+        problems_of_rubric,
         problems_of_carbon,
         problems_of_baselines,
         problems_of_cost,

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from config.standards_emission import EmissionRow, RegionRow
 from config.standards_rows import STANDARDS_FOLDER, read_rows
+from config.standards_rubric import RUBRIC_FILES
 from config.standards_tiered import TieredPriceRow
 
 Row = TypeVar("Row")
@@ -21,6 +22,7 @@ DATASETS: dict[str, type[Any]] = {
     "emission_factors": EmissionRow,
     "regions": RegionRow,
     "tiered_price": TieredPriceRow,
+    **RUBRIC_FILES,
 }
 """Name of the file, without .csv, to the class of its rows: a frozen dataclass with at least
 ``id``, ``edition`` (standard, notice or form that the row is of), ``confidence`` and ``note``."""

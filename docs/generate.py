@@ -25,7 +25,9 @@ sys.path.insert(0, str(DOCS.parent))  # the checkout's packages, installed or no
 
 from config.base import IDENTIFIER  # noqa: E402
 from config.models import Meter, Plant  # noqa: E402
+from config.park import Park  # noqa: E402
 from config.register_map import Device  # noqa: E402
+from config.rubric_document import document_schema  # noqa: E402
 from config.sheets import SHEETS  # noqa: E402
 from config.standards import read_library  # noqa: E402
 from config.tables import TABLES, Column, Table  # noqa: E402
@@ -116,6 +118,12 @@ DEVICES = """\
 `devices/<maker>-<model>.yaml` beside `plant.yaml`, or one of the package's own (`config/devices/`).
 A meter names its map in the column `device`, and one of the map's fields in the column `quantity`.
 Fields may not overlap, and a field must fit into one request.
+"""
+
+PARK = """\
+## park.yaml
+
+What `kgce park` reads: the plants of a park, and what they pass to one another.
 """
 
 UNITS = """\
@@ -296,6 +304,7 @@ def kind_of(model: type[BaseModel]) -> str:
 def configuration() -> str:
     parts = [CONFIGURATION, *sections(Plant, "", 3)]
     parts += [LEDGER, keys(Meter), VIRTUAL]
+    parts += [PARK, *sections(Park, "", 3)]
     parts += [DEVICES, *sections(Device, "", 3)]
     parts += [UNITS, units(), ENERGIES, energies()]
     return "\n".join(parts)
@@ -358,7 +367,9 @@ def documents() -> dict[Path, str]:
         + "\n"
         for name, one in {**{name: TABLES[name] for name in SCHEMAS}, **SHEETS}.items()
     }
+    document = json.dumps(document_schema(), indent=2, ensure_ascii=False) + "\n"
     return {
+        DOCS / "schemas" / "rubric-document.schema.json": document,
         DOCS / "configuration.md": configuration(),
         DOCS / "tables.md": tables(),
         **schemas,

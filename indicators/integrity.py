@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from config.standards import Library
 from config.standards_emission import EmissionRow
 from config.standards_files import read_dataset
+from config.standards_rubric import RubricItemRow
 from config.standards_tiered import TieredPriceRow
 from config.units import AMOUNT_UNITS
 from indicators.emission_factors import fuel_tco2
@@ -44,6 +45,7 @@ def doubts_of(library: Library) -> Iterator[Doubt]:
     yield from _factors(library)
     yield from _norms(library)
     yield from _benchmarks(library)
+    yield from _rubric(read_dataset(RubricItemRow).values())
     yield from emission_doubts(read_dataset(EmissionRow).values(), library)
     yield from _tiered_prices()
 
@@ -94,6 +96,28 @@ def _benchmarks(library: Library) -> Iterator[Doubt]:
             )
         if best is not None and least is not None and best > least:
             yield Doubt("error", file, row.id, f"benchmark {best} is above baseline {least}")
+
+
+def _rubric(rows: Collection[RubricItemRow]) -> Iterator[Doubt]:
+    file = "rubric_items.csv"
+    for row in rows:
+        if row.method != "evidence" and not row.direction:
+            yield Doubt("error", file, row.id, f"method {row.method}, and no direction")
+        wrong = row.lead is not None and row.base is not None
+        if wrong and ((row.lead or 0) < (row.base or 0)) != (row.direction == "smaller"):
+            yield Doubt("error", file, row.id, f"lead {row.lead} and base {row.base}")
+    for edition, section in dict.fromkeys((row.edition, row.section) for row in rows):
+        inside = [row for row in rows if (row.edition, row.section) == (edition, section)]
+        points = [row.points for row in inside if row.kind == "item"]
+        weight = inside[0].section_weight
+        if weight is None or not points:
+            continue
+        if None in points:
+            text = "the points of its items were not found: state those of the printed annex"
+            yield Doubt("note", file, f"{edition} {section}", text)
+        elif sum(point or 0 for point in points) != weight:
+            text = f"its items have {sum(point or 0 for point in points):g} points, not {weight:g}"
+            yield Doubt("error", file, f"{edition} {section}", text)
 
 
 def emission_doubts(rows: Iterable[EmissionRow], library: Library) -> Iterator[Doubt]:

@@ -12,6 +12,8 @@ from config.sheets.baselines import BASELINES
 from config.sheets.benchmarking import BENCHMARKING
 from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES
 from config.sheets.cost import COST_SHEETS
+from config.sheets.park import PARK
+from config.sheets.rubric import RUBRICS
 from config.sheets.targets import TARGETS
 
 SHEETS: dict[str, Table] = {
@@ -22,6 +24,8 @@ SHEETS: dict[str, Table] = {
         (BENCHMARKING,),
         (CARBON, CARBON_INTENSITY, RENEWABLES),
         COST_SHEETS,
+        (PARK,),
+        RUBRICS,
         TARGETS,
     )
     for sheet in group
