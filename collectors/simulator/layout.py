@@ -14,7 +14,7 @@ from config.models import Meter, Node, Product
 PLANT_ID = "sample-cement"
 PLANT_NAME = "示例水泥有限公司 Sample Cement"
 INDUSTRY = "3011"  # GB/T 4754-2017: cement manufacturing
-REGION = "340000"
+REGION = "350000"  # Fujian
 TIMEZONE = "Asia/Shanghai"
 
 LINE_GATEWAY, MILL_GATEWAY, WEIGHING = "line_gateway", "mill_gateway", "weighing"

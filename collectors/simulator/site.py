@@ -1,4 +1,4 @@
-"""Writes the sample plant's plant.yaml and meters.csv, as an engineer would keep them."""
+"""Writes the sample plant's configuration, as an engineer would keep it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from collectors.simulator import layout
+from collectors.simulator.assessment import assessment_text
 from config.ledger import LEDGER_COLUMNS
 from config.models import Meter
 
@@ -51,6 +52,8 @@ meters: meters.csv
 products:
 {products}
 
+assessment: assessment.yaml  # prices, evidence, targets: what no meter gives
+
 intervals:
   poll_s: {interval_s:g}
 
@@ -73,7 +76,7 @@ def write_site(
     host: str = "127.0.0.1",
     storage: str = "data",
 ) -> Path:
-    """Write plant.yaml and meters.csv into ``folder`` (made if absent); return plant.yaml's path.
+    """Write plant.yaml and what it names into ``folder`` (made if absent); return its path.
 
     ``modbus_port``: of both gateways, or of each (line, mills). ``since``: the day that the
     `CementPlant` starts. ``interval_s``: between readings, of polls and messages alike.
@@ -100,6 +103,7 @@ def write_site(
         storage=storage,
     )
     (folder / "meters.csv").write_text(_ledger_text(since), encoding="utf-8")
+    (folder / "assessment.yaml").write_text(assessment_text(since), encoding="utf-8")
     file = folder / "plant.yaml"
     file.write_text(text, encoding="utf-8")
     return file
