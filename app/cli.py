@@ -374,16 +374,17 @@ class _progress:
 
 
 # Registers its commands, behind those above.
-from app import (  # noqa: E402
-    cli_audit,  # noqa: F401
-    cli_baselines,  # noqa: F401
-    cli_books,  # noqa: F401
-    cli_carbon,  # noqa: F401
-    cli_care,  # noqa: F401
-    cli_cost,  # noqa: F401
-    cli_entries,  # noqa: F401
-    cli_meters,  # noqa: F401
-    cli_standards,  # noqa: F401
+from app import (  # noqa: E402, F401
+    cli_audit,
+    cli_baselines,
+    cli_books,
+    cli_carbon,
+    cli_care,
+    cli_cost,
+    cli_entries,
+    cli_meters,
+    cli_standards,
+    cli_supervision,
 )
 
 if __name__ == "__main__":

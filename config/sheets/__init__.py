@@ -12,6 +12,7 @@ from config.sheets.baselines import BASELINES
 from config.sheets.benchmarking import BENCHMARKING
 from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES
 from config.sheets.cost import COST_SHEETS
+from config.sheets.supervision import SUPERVISED
 from config.sheets.targets import TARGETS
 
 SHEETS: dict[str, Table] = {
@@ -22,6 +23,7 @@ SHEETS: dict[str, Table] = {
         (BENCHMARKING,),
         (CARBON, CARBON_INTENSITY, RENEWABLES),
         COST_SHEETS,
+        SUPERVISED,
         TARGETS,
     )
     for sheet in group
