@@ -385,6 +385,7 @@ from app import (  # noqa: E402
     cli_meters,  # noqa: F401
     cli_rubric,  # noqa: F401
     cli_standards,  # noqa: F401
+    cli_supervision,  # noqa: F401
 )
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ from config.baselines import Baseline, Quota, Target
 from config.carbon import Carbon
 from config.economy import EconomyRow
 from config.equipment import Equipment
+from config.metering import Metering
 from config.rubric import Rubric
 from config.standards_files import DATASETS
+from config.supervision import Supervision
 from config.tariffs import Price, Tariff
 from config.tiered_price import TieredPrice
 
@@ -44,6 +46,8 @@ class Assessment(Model):
         (), description="Products that a tiered or differential electricity price may apply to."
     )
     rubric: Rubric = Field(Rubric(), description="The green-factory rubric.")
+    metering: Metering = Field(Metering(), description="Metering beside the ledger.")
+    supervision: Supervision = Field(Supervision(), description="Energy-saving supervision.")
 
     @field_validator("economy")
     @classmethod

@@ -13,6 +13,7 @@ from config.check_cost import problems_of_cost
 from config.check_installations import problems_of_installations
 from config.check_reading import Problems, problems_of_reading, unknown
 from config.check_rubric import problems_of_rubric
+from config.check_supervision import problems_of_supervision
 from config.check_tree import problems_of_tree
 from config.check_virtual import problems_of_virtual
 from config.errors import ConfigError
@@ -45,6 +46,7 @@ def problems_of(site: Site, source: Source) -> list[ConfigError]:
         problems_of_carbon,
         problems_of_baselines,
         problems_of_cost,
+        problems_of_supervision,
     )
     return [problem for rule in rules for problem in rule(site, source)]
 

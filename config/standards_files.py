@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from config.standards_emission import EmissionRow, RegionRow
+from config.standards_metering import MeteringRow
 from config.standards_rows import STANDARDS_FOLDER, read_rows
 from config.standards_rubric import RUBRIC_FILES
+from config.standards_supervision import CheckRow
 from config.standards_tiered import TieredPriceRow
 
 Row = TypeVar("Row")
@@ -23,6 +25,8 @@ DATASETS: dict[str, type[Any]] = {
     "regions": RegionRow,
     "tiered_price": TieredPriceRow,
     **RUBRIC_FILES,
+    "metering_provision": MeteringRow,
+    "supervision_checks": CheckRow,
 }
 """Name of the file, without .csv, to the class of its rows: a frozen dataclass with at least
 ``id``, ``edition`` (standard, notice or form that the row is of), ``confidence`` and ``note``."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from config.balance import accuracy_pct
 from config.standards import Library
 from config.standards_emission import EmissionRow
 from config.standards_files import read_dataset
+from config.standards_metering import MeteringRow
 from config.standards_rubric import RubricItemRow
 from config.standards_tiered import TieredPriceRow
-from config.units import AMOUNT_UNITS
+from config.units import AMOUNT_UNITS, RATE_UNITS
 from indicators.emission_factors import fuel_tco2
 from indicators.norms import parse_unit, use_of
 from indicators.tiered_price import doubts_of_tiered_price
@@ -48,6 +50,7 @@ def doubts_of(library: Library) -> Iterator[Doubt]:
     yield from _rubric(read_dataset(RubricItemRow).values())
     yield from emission_doubts(read_dataset(EmissionRow).values(), library)
     yield from _tiered_prices()
+    yield from _metering()
 
 
 def _factors(library: Library) -> Iterator[Doubt]:
@@ -168,3 +171,17 @@ def _tiered_prices() -> Iterator[Doubt]:
             yield Doubt("error", "tiered_price.csv", row.id, message)
         if row.kind == "band" and row.over is None and row.up_to is None:
             yield Doubt("note", "tiered_price.csv", row.id, "its band is not known: state your own")
+
+
+def _metering() -> Iterator[Doubt]:
+    file = "metering_provision.csv"
+    for row in read_dataset(MeteringRow).values():
+        if row.kind == "provision" and row.value is not None and not 0 <= row.value <= 100:
+            yield Doubt("error", file, row.id, f"{row.value} is no rate in per cent")
+        if row.kind == "accuracy" and accuracy_pct(row.grade) != row.value:
+            yield Doubt("error", file, row.id, f"class {row.grade!r} is not {row.value} per cent")
+        unit = row.unit.removesuffix("/a")
+        if row.kind.startswith("main_") and unit not in (*AMOUNT_UNITS, *RATE_UNITS):
+            yield Doubt("error", file, row.id, f"unit {row.unit!r} is not known")
+        if row.confidence == "doubtful":
+            yield Doubt("note", file, row.id, f"doubtful: {row.note}")

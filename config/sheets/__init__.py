@@ -14,6 +14,7 @@ from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES
 from config.sheets.cost import COST_SHEETS
 from config.sheets.park import PARK
 from config.sheets.rubric import RUBRICS
+from config.sheets.supervision import SUPERVISED
 from config.sheets.targets import TARGETS
 
 SHEETS: dict[str, Table] = {
@@ -26,6 +27,7 @@ SHEETS: dict[str, Table] = {
         COST_SHEETS,
         (PARK,),
         RUBRICS,
+        SUPERVISED,
         TARGETS,
     )
     for sheet in group
