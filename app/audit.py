@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import NamedTuple
 
 import polars as pl
 
 from app import audit_energy, audit_ledgers, carbon
+from app.cost import SCREEN as COST_SCREEN
+from app.cost import cost_sheet
+from app.metering import PROVISION_SCREEN, provisions
 from app.published import Published, grain_of
 from config.columns import Table
 from config.errors import InputError
 from config.sheets import audit as sheets
 from config.sheets.carbon import CARBON, CARBON_INTENSITY
+from config.sheets.cost import COST
+from config.sheets.supervision import METERING_PROVISION
 
 
 class AuditTable(NamedTuple):
@@ -22,6 +28,11 @@ class AuditTable(NamedTuple):
     sheet: Table
     made: Callable[[Published, str], pl.DataFrame]
     screen: tuple[str, ...] | None = None
+
+
+def _provision(published: Published, year: str) -> pl.DataFrame:
+    """Provision of meters on the last day of the year."""
+    return provisions(published, date(int(year), 12, 31))
 
 
 AUDIT: dict[str, AuditTable] = {
@@ -64,6 +75,7 @@ AUDIT: dict[str, AuditTable] = {
         ),
     ),
     "savings": AuditTable(sheets.SAVINGS, audit_ledgers.savings),
+    "cost": AuditTable(COST, cost_sheet, COST_SCREEN),
     "ghg": AuditTable(CARBON, carbon.carbon, carbon.SCREENS["carbon"]),
     "ghg_intensity": AuditTable(
         CARBON_INTENSITY, carbon.carbon_intensity, carbon.SCREENS["intensity"]
@@ -85,6 +97,7 @@ AUDIT: dict[str, AuditTable] = {
             "coverage_ratio",
         ),
     ),
+    "provision": AuditTable(METERING_PROVISION, _provision, PROVISION_SCREEN),
     "equipment": AuditTable(sheets.EQUIPMENT, audit_ledgers.equipment),
 }
 """By name, in the order in which an auditor delivers them."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from app.published import Published, grain_of
+from app.cost import money_of_kgce
+from app.published import KGCE_PER_TCE, Published, grain_of
 from config.errors import InputError
 from config.site import Site
 from config.tables import INDICATORS
@@ -19,7 +20,7 @@ from indicators.peers import percentile
 PEER_COLUMNS = ("product", "indicator", "unit", "value")
 SCREEN = (
     "subject", "indicator", "value", "unit", "against", "reference", "reference_value", "gap",
-    "gap_ratio", "sure", "tce_per_year", "status", "confidence",
+    "gap_ratio", "sure", "tce_per_year", "cny_per_year", "status", "confidence",
 )  # fmt: skip
 
 
@@ -38,9 +39,19 @@ def compared(
     if product is not None:
         figures = figures.filter(pl.col("subject") == product)
     mine = figures.filter(pl.col("period") == period)
-    found = benchmarked(figures, site, period, peers)
+    products = [one for one in figures["subject"].unique() if product in (None, one)]
+    found = benchmarked(figures, site, period, peers, _prices(published, period, products))
     said = [*_refused(mine), *_unused(site, found, product), *_ranks(mine, peers or {})]
     return found, said
+
+
+def _prices(published: Published, period: str, products: list[str]) -> dict[str, float]:
+    """What a tce of each product's energy costs [CNY/tce], where every price is stated."""
+    assessment = published.site.plant.assessment
+    if not assessment.prices and not assessment.tariffs:
+        return {}
+    of_kgce = {one: money_of_kgce(published, period, one)[0].value for one in products}
+    return {one: cny * KGCE_PER_TCE for one, cny in of_kgce.items() if cny is not None}
 
 
 def read_peers(file: Path, site: Site) -> Peers:

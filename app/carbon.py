@@ -7,7 +7,7 @@ from typing import Literal
 import polars as pl
 
 from app.figures import consumption_of, output_meters
-from app.published import Published, grain_of
+from app.published import Published, grain_of, made_once
 from config.balance_tables import ALLOCATIONS
 from config.book_tables import METER_PERIODS
 from config.tables import CONSUMPTION, OUTPUTS
@@ -36,6 +36,7 @@ SCREENS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+@made_once
 def carbon(published: Published, period: str) -> pl.DataFrame:
     """Rows of CARBON of a month or year. Raises InputError where nothing is published of it."""
     published.require(period)
@@ -43,12 +44,14 @@ def carbon(published: Published, period: str) -> pl.DataFrame:
     return carbon_balance(found, _meters(published, period), published.site, period)
 
 
+@made_once
 def carbon_intensity(published: Published, period: str) -> pl.DataFrame:
     """Rows of CARBON_INTENSITY of a month or year. Raises InputError as `carbon` does."""
     balance, energy = carbon(published, period), _energy(published, period)
     return carbon_intensities(balance, energy, _made(published, period), published.site, period)
 
 
+@made_once
 def renewables(published: Published, period: str) -> pl.DataFrame:
     """Rows of RENEWABLES of a month or year. Raises InputError as `carbon` does."""
     published.require(period)

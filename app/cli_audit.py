@@ -34,13 +34,12 @@ def audit(
     lang: LangOption = None,
 ) -> None:
     """The tables that an energy auditor delivers for a year, from the published figures."""
-    from app import jobs
     from app.audit import AUDIT, chosen
     from app.output import emit, made_folder
     from app.published import Published
 
     site = site_of(plant)
-    published = Published(site, jobs.open_lake(site))
+    published = Published.of_site(site)
     names = chosen(published, year, table)
     if folder is not None:
         made_folder(folder)

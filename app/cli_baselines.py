@@ -127,11 +127,10 @@ def quota(
 
 
 def _published(plant: Path) -> Published:
-    from app import jobs
     from app.published import Published
 
     site = site_of(plant)
-    return Published(site, jobs.open_lake(site))
+    return Published.of_site(site)
 
 
 def _alert(found: pl.DataFrame, name: str, alarming: tuple[str, ...]) -> None:

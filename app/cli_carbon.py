@@ -42,13 +42,13 @@ def show_carbon(
     lang: LangOption = None,
 ) -> None:
     """Energy-related CO2 by source, its intensities, or the renewable rate. One sheet a call."""
-    from app import carbon, jobs
+    from app import carbon
     from app.output import emit
     from app.published import Published
     from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES
 
     site = site_of(plant)
-    published = Published(site, jobs.open_lake(site))
+    published = Published.of_site(site)
     make, table = {
         Sheet.carbon: (carbon.carbon, CARBON),
         Sheet.intensity: (carbon.carbon_intensity, CARBON_INTENSITY),

@@ -117,11 +117,10 @@ def surcharge(
 
 
 def _published(plant: Path) -> Published:
-    from app import jobs
     from app.published import Published
 
     site = site_of(plant)
-    return Published(site, jobs.open_lake(site))
+    return Published.of_site(site)
 
 
 def _say_reasons(found: pl.DataFrame, name: str, form: Format) -> None:

@@ -38,7 +38,6 @@ def rubric(
     """Score the green-factory rubric: points with bounds, gates, tiers; JSON for scoring tools.
 
     Exit code 1 where a basic requirement is not met."""
-    from app import jobs
     from app.output import emit, write_text
     from app.published import Published
     from app.rubric import said_of, scored_of
@@ -47,7 +46,7 @@ def rubric(
     from config.sheets.rubric import RUBRIC
 
     site = site_of(plant)
-    published = Published(site, jobs.open_lake(site))
+    published = Published.of_site(site)
     result = scored_of(published, period, edition)
     if form is Format.json and not rows:
         write_text(document_of(result, published), output)

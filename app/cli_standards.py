@@ -122,7 +122,6 @@ def benchmark(
     lang: LangOption = None,
 ) -> None:
     """Each product against norms, benchmarks and its own best; the largest saving first."""
-    from app import jobs
     from app.benchmarking import SCREEN, compared, read_peers
     from app.output import emit
     from app.published import Published
@@ -130,7 +129,7 @@ def benchmark(
 
     site = site_of(plant)
     others = read_peers(peers, site) if peers is not None else None
-    found, said = compared(Published(site, jobs.open_lake(site)), period, product, others)
+    found, said = compared(Published.of_site(site), period, product, others)
     emit(found, form, output, lang=lang_of(lang), table=BENCHMARKING, columns=SCREEN)
     for line in said:
         say(line)

@@ -36,14 +36,13 @@ def metering(
     lang: LangOption = None,
 ) -> None:
     """Provision rates, calibration and accuracy (GB 17167). Exit code 1 if one is not met."""
-    from app import jobs
     from app.metering import CALIBRATION_SCREEN, PROVISION_SCREEN, calibrations, provisions, said_of
     from app.output import emit
     from app.published import Published
     from config.sheets.supervision import CALIBRATION, METERING_PROVISION
 
     site = site_of(plant)
-    published = Published(site, jobs.open_lake(site))
+    published = Published.of_site(site)
     day = (on or datetime.now(site.plant.plant.zone)).date()
     rates, calibrated = provisions(published, day), calibrations(published, day)
     language = lang_of(lang)
@@ -68,14 +67,13 @@ def supervise(
     lang: LangOption = None,
 ) -> None:
     """Energy-saving supervision: verdict and evidence. Exit code 1 if a check exceeds."""
-    from app import jobs
     from app.output import emit
     from app.published import Published
     from app.supervision import screen, supervised
     from config.sheets.supervision import SUPERVISION
 
     site = site_of(plant)
-    found, said = supervised(Published(site, jobs.open_lake(site)), period)
+    found, said = supervised(Published.of_site(site), period)
     language = lang_of(lang)
     emit(found, form, output, lang=language, table=SUPERVISION, columns=screen(language))
     for line in said:

@@ -11,7 +11,7 @@ import polars as pl
 from app.cost_demand import Charge, charges_of
 from app.cost_products import Made, energy_rows, product_lines
 from app.cost_rows import Line, lines_frame, total_line
-from app.published import Published, root_of
+from app.published import Published, made_once, root_of
 from app.structure import ELECTRICITY, ORDER, Electricity, electricity_of, sources_of
 from config.errors import InputError
 from config.site import Site
@@ -29,6 +29,7 @@ SCREEN = (
 PLANT = "plant"
 
 
+@made_once
 def cost_sheet(published: Published, period: str) -> pl.DataFrame:
     """The sheet COST: the plant's lines and total, then each product's.
 

@@ -63,7 +63,7 @@ def storage_folder(site: Site, name: str = "") -> Path:
 
 
 def open_lake(site: Site) -> Lake:
-    return Lake(site.storage_path / "lake")
+    return Lake(site.lake_path)
 
 
 def open_spool(site: Site) -> Spool:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from app.metering_points import Place, places_of, yearly_amounts
-from app.published import Published
+from app.published import Published, made_once
 from config.models import Meter
 from config.sheets.supervision import CALIBRATION, METERING_PROVISION
 from config.site import Site
@@ -76,6 +76,7 @@ class Rules:
         ]
 
 
+@made_once
 def provisions(published: Published, day: date) -> pl.DataFrame:
     """Rows of METERING_PROVISION as of a day: each energy class and level that has a flow."""
     site = published.site
@@ -138,6 +139,7 @@ def _why_unknown(places: Sequence[Place], required: float | None) -> str:
     return "; ".join(dict.fromkeys(f"{one.name}: {one.why}" for one in open_))
 
 
+@made_once
 def calibrations(published: Published, day: date) -> pl.DataFrame:
     """Rows of CALIBRATION as of a day: every meter of the ledger that measures an energy."""
     site = published.site

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec
 
 import polars as pl
 
@@ -46,6 +47,24 @@ def root_of(site: Site) -> str:
     return next(node_id for node_id, node in site.plant.nodes.items() if node.parent is None)
 
 
+P = ParamSpec("P")
+
+
+def made_once(
+    make: Callable[Concatenate[Published, P], pl.DataFrame],
+) -> Callable[Concatenate[Published, P], pl.DataFrame]:
+    """Keeps what was made of a `Published`: documents share the sheets that they are made of."""
+
+    @functools.wraps(make)
+    def kept(published: Published, /, *args: P.args, **named: P.kwargs) -> pl.DataFrame:
+        key = (make.__module__, make.__name__, args, tuple(sorted(named.items())))
+        if key not in published.made:
+            published.made[key] = make(published, *args, **named)
+        return published.made[key]
+
+    return kept
+
+
 class Published:
     """The lake of a plant, each table read at most once.
 
@@ -55,7 +74,12 @@ class Published:
     def __init__(self, site: Site, lake: Lake) -> None:
         self.site = site
         self.lake = lake
+        self.made: dict[Hashable, pl.DataFrame] = {}
         self._frames: dict[str, pl.DataFrame] = {}
+
+    @classmethod
+    def of_site(cls, site: Site) -> Published:
+        return cls(site, Lake(site.lake_path))
 
     def rows(self, table: Table) -> pl.DataFrame:
         """All rows of the plant, sorted by the table's key. Not for readings and intervals."""

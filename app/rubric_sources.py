@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import polars as pl
 
 from app import carbon
+from app.metering import provisions
 from app.platform import functions
 from app.published import Published
 from app.rubric_energy import energy_intensity
+from config.standards import weakest
 from indicators.rubric_inputs import Found, Measured
 
 Source = Callable[[Published, str, str | None], Found]
@@ -76,9 +79,34 @@ def _scaled(one: Measured, factor: float, unit: str) -> Measured:
     return one._replace(value=value, low=low, high=high, unit=unit)
 
 
-def metering_provision(_published: Published, _period: str, _unit: str | None) -> Found:
-    """Share of the required provision rates that are met [%]."""
-    return Found((), "no sheet of metering provision is made yet")
+def metering_provision(published: Published, period: str, _unit: str | None) -> Found:
+    """Share of the required provision rates that are met, on the period's last day [%].
+
+    A rate that is not known may be met or not: the bounds say so.
+    """
+    span = published.span(period)
+    if span is None:
+        return Found((), "nothing is published of the period")
+    last = (span[1] - timedelta(microseconds=1)).astimezone(published.site.plant.plant.zone)
+    rows = provisions(published, last.date())
+    if rows.is_empty():
+        return Found((), "no provision rate is required of the plant")
+    met, unknown = (float((rows["status"] == one).sum()) for one in ("met", "unknown"))
+    low, high = (100 * one / len(rows) for one in (met, met + unknown))
+    return Found((
+        Measured(
+            subject="",
+            value=low if low == high else None,
+            low=low,
+            high=high,
+            unit="%",
+            coverage_ratio=None,
+            status="complete" if low == high else "unknown",
+            confidence=weakest(rows["confidence"]),
+            reason=f"by {', '.join(sorted(set(rows['edition'])))}",
+            rows=tuple(sorted(set(rows["edition"]))),
+        ),
+    ))  # fmt: skip
 
 
 def product_footprint(_published: Published, _period: str, _unit: str | None) -> Found:

@@ -22,6 +22,7 @@ from app.supervision_meters import (
     provision_rows,
 )
 from app.supervision_online import completeness_rows
+from app.supervision_prices import price_rows
 from app.supervision_rows import Inspection, Rows
 from app.supervision_signs import balance_rows, clock_rows, closed_rows, flat_rows
 from app.supervision_targets import target_rows
@@ -30,10 +31,9 @@ from config.sheets.supervision import SUPERVISION
 ANSWERS: list[Callable[[Inspection], Rows]] = [
     norm_rows, baseline_rows, equipment_rows, provision_rows, calibration_rows, ledger_rows,
     reported_rows, completeness_rows, change_rows, non_production_rows, flat_rows, balance_rows,
-    closed_rows, clock_rows, target_rows,
+    closed_rows, clock_rows, target_rows, price_rows,
 ]  # fmt: skip
-"""What answers the checks, each by one or more rows. Tiered prices (S17) are answered by what is
-added here."""
+"""What answers the checks, each by one or more rows."""
 
 _SCREEN = ("check_id", "subject", "aspect", "verdict", "value", "limit", "unit", "low", "high",
            "reason", "confidence")  # fmt: skip

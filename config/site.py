@@ -44,6 +44,10 @@ class Site:
     def storage_path(self) -> Path:
         return self.folder / self.plant.storage.path
 
+    @property
+    def lake_path(self) -> Path:
+        return self.storage_path / "lake"
+
     def connection(self, connection_id: str, name: str, kind: type[C]) -> C:
         """The settings of a connection of the ``kind``; ``name`` is what it is called.
 

@@ -39,7 +39,11 @@ Peers = Mapping[tuple[str, str, str], Sequence[float]]
 
 
 def benchmarked(
-    figures: pl.DataFrame, site: Site, period: str, peers: Peers | None = None
+    figures: pl.DataFrame,
+    site: Site,
+    period: str,
+    peers: Peers | None = None,
+    cny_per_tce: Mapping[str, float] | None = None,
 ) -> pl.DataFrame:
     r"""One row for each figure of ``period`` and each reference, the largest saving first.
 
@@ -48,6 +52,7 @@ def benchmarked(
     ``figures``: rows of INDICATORS of one grain. References are the levels of the figure's norm,
     benchmark and baseline of the product's rows of the notice, the plant's own best complete
     period, the same month of the year before, and the median and the best 5 % of ``peers``.
+    ``cny_per_tce``: what a product's energy costs [CNY/tce], by product: the saving in money.
     ``gap`` [unit] above zero is still to go; ``gap_ratio`` [1] is of the reference;
     ``tce_per_year`` [tce/a] is what closing it saves at the period's rate of output; ``sure``: the
     gap has one sign within the figure's bounds. A refused figure has no row. 发改产业〔2023〕723号
@@ -70,7 +75,7 @@ def benchmarked(
     """
     own = figures.filter(pl.col("plant_id") == site.id, pl.col("value").is_not_null())
     rows = [
-        _row(row, ratio, one, site.library)
+        _row(row, ratio, one, site.library, (cny_per_tce or {}).get(row["subject"]))
         for row in own.filter(pl.col("period") == period).iter_rows(named=True)
         if (ratio := parse_unit(row["unit"])) is not None
         for one in (*_references(row, own, site), *_of_peers(row, peers or {}))
@@ -152,7 +157,9 @@ def _year_before(period: str) -> str:
     return f"{int(period[:4]) - 1}{period[4:]}"
 
 
-def _row(row: dict[str, Any], ratio: Ratio, one: Reference, library: Library) -> tuple[Any, ...]:
+def _row(
+    row: dict[str, Any], ratio: Ratio, one: Reference, library: Library, cny_per_tce: float | None
+) -> tuple[Any, ...]:
     gap = row["value"] - one.value
     ends = [end - one.value for end in (row["low"], row["high"]) if end is not None]
     sure = len(ends) == 2 and (min(ends) > 0 or max(ends) <= 0)
@@ -170,5 +177,6 @@ def _row(row: dict[str, Any], ratio: Ratio, one: Reference, library: Library) ->
         gap / abs(one.value) if one.value else None,
         sure,
         saving,
+        None if cny_per_tce is None else saving * cny_per_tce,
         weakest((row["confidence"], one.confidence)),
     )

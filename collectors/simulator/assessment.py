@@ -40,13 +40,13 @@ tariffs:
     demand: {{cny_per_kw_month: 36, minutes: 15}}
 
 baselines:
-  - id: grinding
-    node: cement_line
+  - id: kiln-power
+    node: kiln
     energy: electricity
     grain: day
     from: {since}
     to: {base_end}
-    drivers: [cement_grinding]
+    drivers: [clinker]
 
 targets:
   - {{id: clinker, year: {year}, kind: unit_product, product: clinker, limit: 109, source: plan}}

@@ -42,6 +42,7 @@ PRODUCTS: dict[str, Product] = {
         name="水泥熟料 Clinker",
         unit="t",
         boundary=("raw_prep", "clinker_line"),
+        benchmarks=("发改产业〔2023〕723号|水泥熟料|单位产品综合能耗",),
         norms=(
             "GB 16780-2021|水泥熟料|单位产品综合能耗",
             "GB 16780-2021|水泥熟料|单位产品综合电耗",
@@ -143,7 +144,7 @@ def ledger(since: date) -> dict[str, Meter]:
     """The meters by id; their last calibration was half a year before ``since``."""
     calibrated = {
         "calibrated_on": since - timedelta(days=180),
-        "calibration_due": since + timedelta(days=185),
+        "calibration_due": since + timedelta(days=550),
     }
     meters = (*_electricity_meters(), *_other_meters())
     return {meter.meter_id: meter.model_copy(update=calibrated) for meter in meters}

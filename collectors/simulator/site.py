@@ -129,6 +129,8 @@ def _product_lines() -> list[str]:
             "    norms:",
             *(f'      - "{norm}"' for norm in product.norms),
         ]
+        if product.benchmarks:
+            lines += ["    benchmarks:", *(f'      - "{one}"' for one in product.benchmarks)]
     return lines
 
 

@@ -30,6 +30,13 @@ BENCHMARKING = Table(
         number("gap_ratio", "1", "gap / |reference_value|", "差距比", nullable=True),
         flag("sure", "the gap has one sign within the figure's bounds", "确定"),
         number("tce_per_year", "tce/a", "what closing the gap saves in a year", "年节能量"),
+        number(
+            "cny_per_year",
+            "CNY/a",
+            "the same in money at the plant's prices; empty where they are not all stated",
+            "年节约金额",
+            nullable=True,
+        ),
         text("confidence", "weakest confidence of the data behind both", "可信度"),
     ),
 )
