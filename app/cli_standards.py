@@ -94,6 +94,7 @@ def check_standards(
     import polars as pl
 
     from app.output import emit
+    from config.standards_files import DATASETS, read_dataset
     from indicators.integrity import Doubt, doubts_of
 
     library = _library(plant)
@@ -103,6 +104,7 @@ def check_standards(
         columns = dict.fromkeys(Doubt._fields, pl.String)
         emit(pl.DataFrame(doubts, schema=columns, orient="row"), form, output, lang=lang_of(lang))
     rows = len(library.factors) + len(library.norms) + len(library.benchmarks)
+    rows += sum(len(read_dataset(kind)) for kind in DATASETS.values())
     say(f"{rows} rows, version {library.version}: {errors} in error, {len(doubts) - errors} notes")
     if errors:
         raise typer.Exit(1)

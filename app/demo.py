@@ -112,7 +112,9 @@ def run_demo(folder: Path, *, days: int, seconds: int, lang: Lang) -> bool:
         f"out/indicators.json"
     )
     kgce = "kgce" if shutil.which("kgce") else sys.argv[0]
-    console.print(f"next: {kgce} show consumption --by day -p {folder / 'plant.yaml'}")
+    file = folder / "plant.yaml"
+    console.print(f"next: {kgce} show consumption --by day -p {file}")
+    console.print(f"      {kgce} rubric {datetime.now(site.plant.plant.zone).year} -p {file}")
     return right
 
 

@@ -77,7 +77,8 @@ def provided(rate: Bounded, required: float | None) -> Status:
 def reaches(amount: Bounded, threshold: float | None) -> bool | None:
     """Whether an amount or a rate reaches the threshold of a main unit; None where not known.
 
-    Both in one unit [t/a, m3/a, GJ/a, kW, t/h ...]. GB 17167-2006, tables of thresholds.
+    Both in one unit [t/a, m3/a, GJ/a, kW, t/h ...]. GB 17167-2006, table of
+    thresholds, recalled: not checked against the print.
 
     >>> reaches(Bounded(120.0, 110.0, 130.0), 100.0), reaches(Bounded(None, 90.0, None), 100.0)
     (True, None)
@@ -93,7 +94,8 @@ def calibration(due: date | None, done: date | None, day: date) -> Calibration:
     """Whether a meter's calibration held on a day.
 
     ``due``: day by which the next one is due, still a valid day; ``done``: day of the last one. One
-    done after the day says nothing about it. GB 17167 (meters are in their valid period).
+    done after the day says nothing about it. GB 17167-2006 asks for meters within their valid
+    period (clause not checked against the print).
 
     >>> day = date(2026, 10, 31)
     >>> calibration(date(2026, 10, 30), None, day), calibration(date(2026, 10, 31), None, day)
@@ -113,7 +115,7 @@ def accuracy(given: str | None, required: Sequence[str]) -> Status:
 
     Met where it is by every one of them, not met where by none. Classes are permitted errors [%]; S
     is better than the same number without, classes C to E of electricity meters count as such.
-    GB 17167-2006, table of accuracy.
+    GB 17167-2006, table of accuracy, recalled: not checked against the print.
 
     >>> accuracy("0.5S", ["0.5S"]), accuracy("0.5", ["0.5S"]), accuracy("1.0", ["0.5", "2.0"])
     ('met', 'not_met', 'unknown')
@@ -139,8 +141,9 @@ def user_classes(kwh_per_month: float | None, from_kwh: Mapping[str, float | Non
     """Classes that an electricity user can be of, by its use alone [kWh/month].
 
     ``from_kwh``: class, the strictest first, to the use from which on a user is of it, None where
-    use does not tell. Transformers can make the class stricter, never laxer than the use says. By
-    the rows ``user_class`` of the standards data.
+    use does not tell. Transformers can make the class stricter, never laxer than the use says.
+    The classes are rows of the standards data, whose source names no standard: that use alone
+    leaves several open is kgce's own rule.
 
     >>> limits = {"I": 5e6, "II": 1e6, "III": 1e5, "IV": None, "V": None}
     >>> user_classes(1_200_000.0, limits), user_classes(None, limits)

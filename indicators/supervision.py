@@ -30,8 +30,9 @@ class Outage(NamedTuple):
 def at_most(figure: Bounded, limit: float | None) -> Verdict:
     """Whether a figure stays at or under its limit, wherever in its bounds the truth lies.
 
-    Both in one unit; a bound that is missing bounds nothing. Limits may be negative. kgce's own
-    rule: nobody is accused, or cleared, by a figure whose bounds hold the limit.
+    Both in one unit [that of the limit]; a bound that is missing bounds nothing. Limits may be
+    negative. kgce's own rule: nobody is accused, or cleared, by a figure whose bounds hold the
+    limit.
 
     >>> at_most(Bounded(116.0, 115.0, 117.0), 117.0), at_most(Bounded(119.0, 118.0, None), 117.0)
     ('complies', 'exceeds')
@@ -48,7 +49,7 @@ def at_most(figure: Bounded, limit: float | None) -> Verdict:
 def at_least(figure: Bounded, limit: float | None) -> Verdict:
     """Whether a figure reaches what is asked: `at_most` with both signs turned.
 
-    Both in one unit. kgce's own rule, as for `at_most`.
+    Both in one unit [that of the limit]. kgce's own rule, as for `at_most`.
 
     >>> at_least(Bounded(0.95, 0.95, 0.95), 0.9), at_least(Bounded(0.77, 0.77, 0.77), 0.9)
     ('complies', 'exceeds')
@@ -63,7 +64,8 @@ def deviation(figure: Bounded, stated: float) -> Bounded:
     .. math:: d = |x - s| / |s|
 
     Both in one unit, ``stated`` not zero. The bounds are those of x; d is zero at the least where
-    they hold s. Data-quality requirements of online monitoring (5 %).
+    they hold s. Held to 5 % by the data-quality requirements of online monitoring; its bounds are
+    kgce's own rule.
 
     >>> deviation(Bounded(110.0, 105.0, 120.0), 100.0)
     Bounded(value=0.1, low=0.05, high=0.2)
@@ -82,11 +84,14 @@ def deviation(figure: Bounded, stated: float) -> Bounded:
 
 
 def working_days(first: date, last: date, holidays: Collection[date]) -> Bounded:
-    """Working days (Monday to Friday) from the first to the last day, both included [d].
+    r"""Working days (Monday to Friday) from the first to the last day, both included [d].
 
-    ``holidays`` are not counted. In a year without any of them stated, a day on which a public
+    .. math:: n = |\{d : d_1 \le d \le d_2, \ d \text{ on a weekday}, \ d \notin H\}|
+
+    ``holidays`` (H) are not counted. In a year without any of them stated, a day on which a public
     holiday can lie counts for ``high`` alone. Days worked instead on a weekend are not known, and
-    never counted. Provincial rules count repairs by working days.
+    never counted. Provincial rules count repairs by working days; what is not known of holidays is
+    bounded by kgce's own rule.
 
     >>> working_days(date(2025, 11, 10), date(2025, 11, 16), [])
     Bounded(value=5.0, low=5.0, high=5.0)

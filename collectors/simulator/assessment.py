@@ -87,5 +87,5 @@ def assessment_text(since: date) -> str:
         economy=economy,
         since=since.isoformat(),
         year=since.year,
-        base_end=(since + timedelta(days=29)).isoformat(),
+        base_end=(since + timedelta(days=44)).isoformat(),  # with the kiln stop,
     )
