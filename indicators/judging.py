@@ -110,7 +110,8 @@ def judged(
     (100.0, 112.0, 112.0, 3, 5.0)
     """
     norm, schema = target.norm, INDICATORS.polars_schema()
-    sized = _sized(target, site, site.plant.products[product_id], _meet(energy, output))
+    met = _meet(energy, output).filter(_of_edition(target))
+    sized = _sized(target, site, site.plant.products[product_id], met)
     figures = pl.DataFrame(
         list(_figures(sized, norm, site.plant.quality.required_coverage_ratio)),
         schema={name: schema[name] for name in Figure._fields},
@@ -185,9 +186,18 @@ def _sized(target: Target, site: Site, product: Product, met: pl.DataFrame) -> p
     )
 
 
+def _of_edition(target: Target) -> pl.Expr:
+    """Whether a period is judged by this edition of the norm, and by no other of the product."""
+    day, since, until = pl.col("label_day"), target.since, target.until
+    later = pl.lit(True) if since is None else day >= since.isoformat()
+    return later if until is None else later & (day < until.isoformat())
+
+
 def _levels(norm: NormRow | None, product: Product, site: Site, on: date) -> Corrected:
     if norm is None:
         return Corrected((None, None, None), "")
+    if norm.effective_from is not None and on < norm.effective_from:
+        return Corrected((None, None, None), f"in force from {norm.effective_from}")
     return corrected(norm, product, site.plant.plant, on)
 
 

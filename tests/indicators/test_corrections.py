@@ -57,3 +57,39 @@ def test_a_high_site_gets_a_higher_level_3_alone(tmp_path: Path) -> None:
     assert "mean pressure not stated" in row_of(unknown, CLINKER_ENERGY)["corrections"]
     low = figures(tmp_path / "c", {}, altitude_m=1500, mean_pressure_pa=84500)
     assert row_of(low, CLINKER_ENERGY)["corrections"] == ""
+
+
+NEXT = {
+    "standard": "GB 16780-2026", "product": "水泥熟料", "indicator": "单位产品综合能耗",
+    "unit": "kgce/t", "level1": 90, "level2": 95, "level3": 105, "source": "invented",
+}  # fmt: skip
+
+
+def judged_in(folder: Path, effective_from: str, *, both: bool) -> list[tuple[Any, ...]]:
+    new = "GB 16780-2026|水泥熟料|单位产品综合能耗"
+    clinker = {
+        **SECTIONS["products"]["clinker"],
+        "norms": [new, CLINKER_ENERGY] if both else [new],
+    }
+    site = load(
+        write_plant(
+            folder,
+            products={**SECTIONS["products"], "clinker": clinker},
+            norms=[{**NEXT, "effective_from": effective_from}],
+        )
+    )
+    rows = compute(*kiln(), site).filter(subject="clinker", indicator="unit_product_energy")
+    return rows.select("standard", "level3", "level_reached", "corrections").rows()
+
+
+def test_of_two_editions_the_one_in_force_judges(tmp_path: Path) -> None:
+    # October 2026 took 106.9 kgce/t.
+    new, old = ("GB 16780-2026", 105.0, 0, ""), ("GB 16780-2021", 117.0, 2, "")
+    assert judged_in(tmp_path / "a", "2026-10-01", both=True) == [new]
+    assert judged_in(tmp_path / "b", "2026-10-02", both=True) == [old]
+
+
+def test_a_norm_that_is_not_in_force_judges_nothing_and_says_from_when(tmp_path: Path) -> None:
+    assert judged_in(tmp_path, "2027-01-01", both=False) == [
+        ("GB 16780-2026", None, None, "in force from 2027-01-01")
+    ]
