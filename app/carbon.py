@@ -15,6 +15,7 @@ from indicators.carbon import carbon_balance
 from indicators.carbon_intensity import carbon_intensities
 from indicators.products import Energy
 from indicators.renewables import renewable_rates
+from indicators.supply_chain import supply_chain_carbon
 from pipeline.allocation import allocate
 from pipeline.periods import PERIOD_SCHEMA, periods
 from pipeline.rollup import judged, product_output
@@ -32,6 +33,10 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "renewables": (
         "item", "subject", "technology", "stated", "value", "unused", "unit", "tce", "status",
         "confidence", "reason", "note",
+    ),
+    "supply": (
+        "material", "supplier", "quantity", "quantity_unit", "tco2_per_unit", "value", "known",
+        "unit", "status", "source", "reason",
     ),
 }  # fmt: skip
 
@@ -57,6 +62,12 @@ def renewables(published: Published, period: str) -> pl.DataFrame:
     published.require(period)
     found = _energy(published, period).consumption
     return renewable_rates(found, _meters(published, period), published.site, period)
+
+
+def supply_chain(published: Published, period: str) -> pl.DataFrame:
+    """Rows of SUPPLY_CHAIN of a month or year. Raises InputError for any other text."""
+    grain_of(period)
+    return supply_chain_carbon(published.site.plant.assessment.carbon.purchases, period)
 
 
 def _meters(published: Published, period: str) -> pl.DataFrame:

@@ -27,6 +27,7 @@ class Sheet(StrEnum):
     carbon = "carbon"
     intensity = "intensity"
     renewables = "renewables"
+    supply = "supply"
 
 
 @app.command("carbon")
@@ -35,17 +36,20 @@ def show_carbon(
     plant: PlantOption = DEFAULT_PLANT,
     sheet: Annotated[
         Sheet,
-        typer.Option(help="CO2 by source; for a unit of product, money, energy; renewable rate."),
+        typer.Option(
+            help="CO2 by source; for a unit of product, money, energy; renewable rate; of what "
+            "was bought."
+        ),
     ] = Sheet.carbon,
     form: FormatOption = Format.table,
     output: OutputOption = None,
     lang: LangOption = None,
 ) -> None:
-    """Energy-related CO2 by source, its intensities, or the renewable rate. One sheet a call."""
+    """Energy-related CO2 by source, its intensities, the renewable rate, or that of purchases."""
     from app import carbon
     from app.output import emit
     from app.published import Published
-    from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES
+    from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES, SUPPLY_CHAIN
 
     site = site_of(plant)
     published = Published.of_site(site)
@@ -53,10 +57,13 @@ def show_carbon(
         Sheet.carbon: (carbon.carbon, CARBON),
         Sheet.intensity: (carbon.carbon_intensity, CARBON_INTENSITY),
         Sheet.renewables: (carbon.renewables, RENEWABLES),
+        Sheet.supply: (carbon.supply_chain, SUPPLY_CHAIN),
     }[sheet]
     found = make(published, period)
     columns = carbon.SCREENS[sheet.value]
     emit(found, form, output, lang=lang_of(lang), table=table, columns=columns)
+    if found.is_empty():
+        say(f"nothing that was bought in {period} is stated: assessment.carbon.purchases")
     for reason in found["reason"].unique(maintain_order=True):
         if reason:
             say(reason)

@@ -89,6 +89,20 @@ class Certificate(Model):
     source: str = Field(description="Platform, contract or settlement that shows it.")
 
 
+class Purchase(Model):
+    """Material that was bought, with the CO2 of making it."""
+
+    material: str = Field(min_length=1, description="Material, such as gypsum.")
+    supplier: str = Field(min_length=1, description="Who supplied it.")
+    period: str = Field(pattern=PERIOD, description="Month or year in which it was bought.")
+    quantity: float = Field(gt=0, description="How much.")
+    unit: str = Field(min_length=1, description="Unit of the quantity, such as t.")
+    tco2_per_unit: float | None = Field(
+        None, description="Its footprint to the gate of the supplier, tCO2; empty: not reported."
+    )
+    source: str = Field(description="Footprint report, declaration or data base.")
+
+
 class Carbon(Model):
     """Emission factors and renewable energy of the plant."""
 
@@ -118,4 +132,7 @@ class Carbon(Model):
     )
     certificates: tuple[Certificate, ...] = Field(
         (), description="Traded green power, and certificates bought or sold."
+    )
+    purchases: tuple[Purchase, ...] = Field(
+        (), description="Materials bought, for the carbon of the supply chain."
     )

@@ -18,6 +18,9 @@ carbon:
     - {{energy: raw_coal, fuel: bituminous_coal, effective_from: {since}, source: contract 7}}
   certificates:
     - {{id: GEC-{year}-1, kwh: 900000, period: "{year}", technology: wind, source: exchange}}
+  purchases:
+    - {{material: gypsum, supplier: Haida, period: "{year}", quantity: 40000, unit: t,
+       tco2_per_unit: 0.012, source: invented footprint report}}
 
 prices:
   - {{energy: raw_coal, from: {since}, unit: t, cny_per_unit: 860, source: contract 7}}

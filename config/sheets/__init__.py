@@ -10,7 +10,7 @@ from config.columns import Table
 from config.sheets.audit import AUDIT
 from config.sheets.baselines import BASELINES
 from config.sheets.benchmarking import BENCHMARKING
-from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES
+from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES, SUPPLY_CHAIN
 from config.sheets.cost import COST_SHEETS
 from config.sheets.park import PARK
 from config.sheets.rubric import RUBRICS
@@ -23,7 +23,7 @@ SHEETS: dict[str, Table] = {
         AUDIT,
         BASELINES,
         (BENCHMARKING,),
-        (CARBON, CARBON_INTENSITY, RENEWABLES),
+        (CARBON, CARBON_INTENSITY, RENEWABLES, SUPPLY_CHAIN),
         COST_SHEETS,
         (PARK,),
         RUBRICS,

@@ -71,6 +71,30 @@ CARBON_INTENSITY = Table(
     ),
 )
 
+SUPPLY_CHAIN = Table(
+    "supply_chain_carbon",
+    "",
+    ("material", "supplier", "period"),
+    (
+        text("material", "material that was bought; total for all", "材料"),
+        text("supplier", "who supplied it; empty for the total", "供应商"),
+        PERIOD,
+        number("quantity", "quantity_unit", "how much", "采购量", nullable=True),
+        text("quantity_unit", "unit of the quantity", "数量单位"),
+        number(
+            "tco2_per_unit", "tCO2/unit", "footprint to the supplier's gate", "单位碳足迹",
+            nullable=True,
+        ),
+        number("value", "tCO2", "CO2 of making it; empty where not reported", "二氧化碳排放量",
+               nullable=True),
+        number("known", "tCO2", "of the total, what is reported", "已知排放量", nullable=True),
+        UNIT,
+        STATUS,
+        text("source", "report or data base that the footprint is from", "来源"),
+        REASON,
+    ),
+)  # fmt: skip
+
 RENEWABLES = Table(
     "renewables",
     "",

@@ -37,11 +37,18 @@ CERTIFICATES = [
     {"id": "S-1", "kind": "sold", "kwh": 8_000, "period": "2025-09", "source": "GEC"},
 ]
 
+GYPSUM = {"material": "gypsum", "supplier": "Haida", "unit": "t", "source": "report 31"}
+PURCHASES = [
+    {**GYPSUM, "period": "2025-08", "quantity": 300, "tco2_per_unit": 0.02},
+    {**GYPSUM, "period": "2025-09", "quantity": 500, "tco2_per_unit": 0.02},
+    {**GYPSUM, "material": "bags", "period": "2025-10", "quantity": 9},
+]
+
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("carbon")
-    file = write_carbon_works(folder, {"certificates": CERTIFICATES})
+    file = write_carbon_works(folder, {"certificates": CERTIFICATES, "purchases": PURCHASES})
     stated(file)
     return file
 
@@ -293,6 +300,17 @@ def test_json_and_files_are_as_the_schema_says(plant: Path, tmp_path: Path) -> N
 def test_the_library_shows_emission_factors() -> None:
     found = inside("standards", "search", "福建", "grid", "2023", "--format", "json").records()
     assert [(row["id"], row["levels"]) for row in found] == [("grid|福建|2023", "0.4211")]
+
+
+def test_what_was_bought_by_month_and_year(plant: Path) -> None:
+    gypsum, total = rows_of(plant, "supply")
+    assert (gypsum["value"], total["value"], total["material"]) == (10, 10, "total")
+    year = rows_of(plant, "supply", "2025")
+    assert [row["value"] for row in year] == [6, 10, None, None]
+    assert (year[-1]["known"], year[-1]["status"]) == (16, "refused")
+    assert year[-1]["reason"] == "bags: its footprint is not reported"
+    done = inside("carbon", "2024", "-p", plant, "--sheet", "supply")
+    assert "nothing that was bought in 2024 is stated" in done.err
 
 
 def test_screens_of_both_languages(plant: Path) -> None:

@@ -35,7 +35,7 @@ from tests.app.works import (
     write_text,
     write_works,
 )
-from tests.plants import CLINKER_ENERGY
+from tests.plants import CLINKER_ENERGY, write_plant
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "rubric-document.schema.json"
 CLINKER_TCE = CLINKER_KGCE_PER_T * CLINKER_T / 1000
@@ -322,8 +322,21 @@ def test_functions_are_shown_by_commands_that_there_are() -> None:
     by_id = {row["function"]: row for row in rows}
     assert by_id["PF-04"]["there"] is True
     assert by_id["PF-04"]["proof"] == "kgce benchmark"
-    assert by_id["PF-10"]["there"] is False
-    assert by_id["PF-10"]["reason"]
+    assert by_id["PF-10"]["proof"] == "kgce carbon --sheet supply"
+    assert all(row["there"] for row in rows)
+
+
+def test_a_function_without_its_command_is_not_there(tmp_path: Path) -> None:
+    file = write_plant(tmp_path, assessment={"standards": {"platform_functions": "ours.csv"}})
+    (tmp_path / "ours.csv").write_text(
+        "id,edition,name_zh,name_en,commands,confidence,note\n"
+        "PF-10,ours,供应链碳,Supply-chain carbon,teleport,seen,\n",
+        encoding="utf-8",
+    )
+    rows = inside("platform", "-p", file, "--format", "json").records()
+    missing = [(row["function"], row["reason"]) for row in rows if not row["there"]]
+    assert [one for one, _ in missing] == ["PF-10"]
+    assert "teleport" in missing[0][1]
 
 
 def test_the_count_of_functions_feeds_its_item(plant: Path) -> None:
