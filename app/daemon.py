@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from app import jobs
-from app.clock_steps import ClockSteps
+from app.clock_steps import ClockSteps, book_steps
 from app.collection import Collection, ended, endless
 from app.folders import FolderCollector
 from app.late import late_after_s
@@ -191,6 +191,9 @@ class Daemon:
             log.error("%d readings were refused by the lake; they are kept", flushed.rejected)
 
     def _refresh(self, running: _Running) -> None:
+        if self.clock_steps.unbooked:
+            with running.lake.lock(jobs.LOCK_TIMEOUT_S):
+                book_steps(self.site, running.lake, self.clock_steps)
         jobs.refresh(self.site, running.lake)
         jobs.keep_account(self.site, running.spool, running.lake)
 

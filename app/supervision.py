@@ -8,6 +8,7 @@ import polars as pl
 
 from app.language import Lang
 from app.published import Published
+from app.supervision_clock import clock_rows
 from app.supervision_figures import (
     baseline_rows,
     ledger_rows,
@@ -24,7 +25,7 @@ from app.supervision_meters import (
 from app.supervision_online import completeness_rows
 from app.supervision_prices import price_rows
 from app.supervision_rows import Inspection, Rows
-from app.supervision_signs import balance_rows, clock_rows, closed_rows, flat_rows
+from app.supervision_signs import balance_rows, closed_rows, flat_rows
 from app.supervision_targets import target_rows
 from config.sheets.supervision import SUPERVISION
 

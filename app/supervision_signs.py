@@ -267,30 +267,3 @@ def _restated(one: Inspection, closing: dict[str, Any]) -> Rows:
     )
     names = ["subject", "figure", "old_value", "new_value", "reason", "entered_by", "entered_utc"]
     return rows.select(names).to_dicts()
-
-
-def clock_rows(one: Inspection) -> Rows:
-    """T04: several values of a meter for one time."""
-    found = one.found("reading.conflict")
-    rows: Rows = []
-    for meter_id in found["subject"].unique(maintain_order=True):
-        mine = found.filter(pl.col("subject") == meter_id)
-        figure = Bounded(None, 0.0, float(len(mine)))
-        rows.append(
-            one.row(
-                "T04",
-                meter_id,
-                "",
-                at_most(figure, 0.0),
-                figure,
-                limit=0.0,
-                unit="1",
-                reason="a clock set back, or a file imported again with other values: the data do "
-                "not tell which",
-                evidence={"findings": told(mine)},
-            )
-        )
-    if not rows:
-        nothing = exactly(0.0)
-        rows.append(one.row("T04", one.site.id, "", "complies", nothing, limit=0.0, unit="1"))
-    return rows

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from app.clock_steps import ClockSteps
+from app import jobs
+from app.clock_steps import ClockSteps, book_steps
+from config.tables import FINDINGS
+from tests.app.commands import inside
+from tests.app.works import filled, write_works
 
 
 class Clocks:
@@ -69,3 +75,27 @@ def test_the_machines_clocks_agree() -> None:
     steps = ClockSteps()
     assert steps.look() is None
     assert steps.look() is None
+
+
+def test_steps_become_findings_once_and_an_inspector_sees_them(tmp_path: Path) -> None:
+    plant = write_works(tmp_path)
+    site, lake = filled(plant)
+    clocks = Clocks()
+    clocks.passes(2)
+    clocks.passes(2, stepping_s=-7200)
+    clocks.passes(2, stepping_s=-60)
+    inside_september = [datetime(2025, 9, day, tzinfo=UTC) for day in (10, 12)]
+    steps = [step_s for _, step_s in clocks.steps.unbooked]
+    clocks.steps.unbooked[:] = zip(inside_september, steps, strict=True)
+    book_steps(site, lake, clocks.steps)
+    book_steps(site, lake, clocks.steps)
+    assert clocks.steps.unbooked == []
+    jobs.refresh(site, lake, force=True)
+    found = lake.scan(FINDINGS, site.id).filter(code="clock.step").sort("start_utc").collect()
+    assert found["start_utc"].to_list() == inside_september
+    rows = inside("supervise", "2025-09", "-p", plant, "--format", "json").records()
+    signs = [(row["verdict"], row["value"]) for row in rows if row["check_id"] == "T04"]
+    assert signs == [
+        ("exceeds", pytest.approx(7200, abs=1)),
+        ("insufficient data", pytest.approx(60, abs=1)),
+    ]
