@@ -53,6 +53,26 @@ def audit(
             say(f"wrote {file}")
 
 
+@app.command()
+def documents(
+    year: Annotated[str, typer.Argument(help="Year: 2026.")],
+    folder: Annotated[Path, typer.Option("--dir", help="Folder to write them into.")],
+    plant: PlantOption = DEFAULT_PLANT,
+    form: Annotated[
+        Format, typer.Option("--format", help="Of the tables: json, csv or parquet.")
+    ] = Format.json,
+) -> None:
+    """Rubric, benchmark list, supervision and the audit's tables of a year, each in a file."""
+    from app.documents import write_documents
+    from app.published import Published
+
+    if form is Format.table:
+        raise typer.BadParameter("a table is for a screen; allowed: json, csv, parquet")
+    files = write_documents(Published.of_site(site_of(plant)), year, folder, form)
+    for file in files:
+        say(f"wrote {file}")
+
+
 _ENDINGS = {
     Format.table: "txt",
     Format.json: "json",

@@ -155,3 +155,23 @@ def test_what_there_is_not_is_refused(plant: Path, arguments: list[str], says: s
     done = inside("audit", *arguments, "-p", plant)
     assert done.code == 2
     assert says in done.err
+
+
+def test_all_documents_of_a_year_are_those_of_their_commands(plant: Path, tmp_path: Path) -> None:
+    done = inside("documents", "2025", "--dir", tmp_path / "pack", "-p", plant)
+    assert done.code == 0, done.err
+    pack = {file.stem: file.read_text(encoding="utf-8") for file in (tmp_path / "pack").iterdir()}
+    assert len(pack) >= 14
+    alone = {
+        "rubric-document": ("rubric", "2025"),
+        "rubric": ("rubric", "2025", "--rows"),
+        "benchmarking": ("benchmark", "2025"),
+        "supervision": ("supervise", "2025"),
+        "renewables": ("carbon", "2025", "--sheet", "renewables"),
+        "cost": ("cost", "2025"),
+        "audit_products": ("audit", "2025", "--table", "products"),
+    }
+    for name, command in alone.items():
+        assert inside(*command, "-p", plant, "--format", "json").out == pack[name], name
+    refused = inside("documents", "2025", "--dir", tmp_path, "-p", plant, "--format", "table")
+    assert refused.code == 2
