@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from config.errors import ConfigError
 from config.standards_emission import EmissionRow, RegionRow
 from config.standards_metering import MeteringRow
 from config.standards_rows import STANDARDS_FOLDER, read_rows
@@ -44,7 +45,17 @@ def read_dataset(kind: type[Row]) -> dict[str, Row]:
 
 def read_own(name: str, file: Path) -> dict[str, Any]:
     """The plant's own rows, from a file of the same columns. Raises ConfigError."""
-    return read_rows(DATASETS[name], file)
+    try:
+        return read_rows(DATASETS[name], file)
+    except OSError as error:
+        raise ConfigError(
+            f"{file}: {error.strerror or error}",
+            todo=f"assessment.standards.{name} names a CSV file beside plant.yaml",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file}: not UTF-8 at byte {error.start}", todo="save the sheet as 'CSV UTF-8'"
+        ) from error
 
 
 @cache

@@ -26,3 +26,15 @@ def test_what_is_wrong_in_it_is_shown_there(tmp_path: Path) -> None:
     (tmp_path / "energy.yaml").write_text("\nstandards: {tarifs: x.csv}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"energy\.yaml:2.*'tarifs' is no such file; allowed"):
         load(file)
+
+
+def test_a_file_of_own_rows_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = write_plant(tmp_path, assessment={"standards": {"regions": "ours.csv"}})
+    with pytest.raises(ConfigError, match=r"ours\.csv: No such file.*\n.*assessment\.standards"):
+        load(file)
+    (tmp_path / "ours.csv").write_bytes("id,province\n35,福建\n".encode("gbk"))
+    with pytest.raises(ConfigError, match=r"ours\.csv: not UTF-8 at byte 15.*\n.*CSV UTF-8"):
+        load(file)
+    (tmp_path / "ours.csv").write_text("id,province\n35,x\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"ours\.csv:1: column .* is missing"):
+        load(file)
