@@ -7,13 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from app.published import KGCE_PER_TCE, Published, root_of, sheet_of, worst_status
+from app.published import Published, sheet_of, worst_status
 from config.balance_tables import BALANCES, CONVERSIONS
 from config.node_tree import NodeTree
 from config.sheets import audit as sheets
 from config.site import Site
 from config.standards import BASES, weakest
 from config.tables import CONSUMPTION, STATEMENTS
+from config.units import KGCE_PER_TCE
 from indicators.coal import coal_equivalent, coefficient, label_day
 from indicators.shares import shares, sum_or_none
 from pipeline.entries import entries_in_force
@@ -26,7 +27,7 @@ Row = dict[str, Any]
 def consumption_summary(published: Published, year: str) -> pl.DataFrame:
     """What the plant used, by energy, on both bases, with raw material and stocks; the total."""
     site = published.site
-    used = published.of(CONSUMPTION, year).filter(pl.col("node_id") == root_of(site))
+    used = published.of(CONSUMPTION, year).filter(pl.col("node_id") == site.plant.root)
     raw, stated = _feedstock(published, year), _stated(published, year)
     rows = [_used(row, raw, stated, site) for row in used.iter_rows(named=True)]
     for row, share in zip(rows, shares([row["tce_calorific"] for row in rows]), strict=True):
@@ -66,7 +67,7 @@ def _total(rows: list[Row]) -> Row:
 
 def _feedstock(published: Published, year: str) -> dict[str, float | None]:
     """Raw material inside the plant's consumption, by energy [tce, calorific]."""
-    site, root = published.site, root_of(published.site)
+    site, root = published.site, published.site.plant.root
     tree = NodeTree(site.plant.nodes, site.plant.all_meters)
     amounts = published.amounts(year)
     found: dict[str, float | None] = {}
@@ -103,7 +104,7 @@ def _stated(published: Published, year: str) -> dict[str, Row]:
     meters = {
         meter_id: energy
         for energy in tree.energies
-        for meter_id, weight in tree.weights(root_of(site), energy).items()
+        for meter_id, weight in tree.weights(site.plant.root, energy).items()
         if weight > 0
     }
     rows = entries_in_force(published.rows(STATEMENTS).lazy(), "meter_id", "consumed").collect()
@@ -166,7 +167,7 @@ def balance(published: Published, year: str) -> pl.DataFrame:
     used = published.of(CONSUMPTION, year)
     plant = {
         row["energy_code"]: row["amount"]
-        for row in used.filter(pl.col("node_id") == root_of(site)).iter_rows(named=True)
+        for row in used.filter(pl.col("node_id") == site.plant.root).iter_rows(named=True)
     }
     held = {
         (row["node_id"], row["energy_code"]): {

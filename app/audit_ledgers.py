@@ -8,16 +8,15 @@ from typing import Any
 
 import polars as pl
 
-from app.published import KGCE_PER_TCE, Published, plant_tce, sheet_of, worst_status
+from app.published import Published, exactly, plant_tce, sheet_of, worst_status
 from config.economy import money_of
 from config.sheets import audit as sheets
 from config.standards import weakest
 from config.tables import CONSUMPTION, INDICATORS
+from config.units import CNY_PER_VALUE_UNIT, KGCE_PER_TCE
 from indicators.intensity import Bounded, Intensity, intensity
+from indicators.metering import calibration
 from indicators.savings import energy_saved_between
-
-CNY_PER_UNIT = 10_000.0
-"""Energy per output value is stated for 10,000 CNY (万元产值)."""
 
 
 def products(published: Published, year: str) -> pl.DataFrame:
@@ -49,9 +48,7 @@ def savings(published: Published, year: str) -> pl.DataFrame:
     """Energy saved against the year before, by product and by output value."""
     rows = [*_by_output_value(published, year)]
     energies = products(published, year).filter(pl.col("indicator") == "unit_product_energy")
-    per = pl.col("unit").is_in(["kgce/t", "tce/t"]) | pl.col("numerator_unit").is_in(
-        ["kgce", "tce"]
-    )
+    per = pl.col("numerator_unit").is_in(["kgce", "tce"])
     for row in energies.filter(per).unique("product_id", maintain_order=True).to_dicts():
         before = Intensity(row["before_value"], row["before_low"], row["before_high"], "")
         now = Intensity(row["value"], row["low"], row["high"], "")
@@ -81,7 +78,7 @@ def _by_output_value(published: Published, year: str) -> Iterator[dict[str, Any]
     cny = money_of(stated, "output_value_cny", year)
     if not base_cny or not cny:
         return
-    base_made, made = _exact(base_cny / CNY_PER_UNIT), _exact(cny / CNY_PER_UNIT)
+    base_made, made = exactly(base_cny / CNY_PER_VALUE_UNIT), exactly(cny / CNY_PER_VALUE_UNIT)
     before = intensity(plant_tce(published, _before(year)), base_made)
     now = intensity(plant_tce(published, year), made)
     saved = energy_saved_between(before, now, made)
@@ -102,10 +99,6 @@ def _by_output_value(published: Published, year: str) -> Iterator[dict[str, Any]
     }
 
 
-def _exact(value: float) -> Bounded:
-    return Bounded(value, value, value)
-
-
 def meters(published: Published, year: str) -> pl.DataFrame:
     """The meter ledger with calibration on the last day of the year, and the year's amounts."""
     site, last = published.site, date(int(year), 12, 31)
@@ -124,7 +117,7 @@ def meters(published: Published, year: str) -> pl.DataFrame:
             "accuracy_class": meter.accuracy_class or "",
             "calibrated_on": str(meter.calibrated_on or ""),
             "calibration_due": str(due or ""),
-            "calibration": "unknown" if due is None else "overdue" if due < last else "valid",
+            "calibration": calibration(due, meter.calibrated_on, last),
             "amount": measured.get("amount"),
             "unit": site.amount_unit(meter_id),
             "coverage_ratio": measured.get("coverage_ratio", 0.0),

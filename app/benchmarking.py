@@ -10,10 +10,11 @@ from pathlib import Path
 import polars as pl
 
 from app.cost import money_of_kgce
-from app.published import KGCE_PER_TCE, Published, grain_of
+from app.published import Published, grain_of
 from config.errors import InputError
 from config.site import Site
 from config.tables import INDICATORS
+from config.units import KGCE_PER_TCE
 from indicators.benchmarking import Peers, benchmarked
 from indicators.peers import percentile
 

@@ -14,8 +14,8 @@ from app.command import (
     PlantOption,
     app,
     lang_of,
+    published_of,
     say,
-    site_of,
 )
 from app.options import Format
 
@@ -36,10 +36,8 @@ def audit(
     """The tables that an energy auditor delivers for a year, from the published figures."""
     from app.audit import AUDIT, chosen
     from app.output import emit, made_folder
-    from app.published import Published
 
-    site = site_of(plant)
-    published = Published.of_site(site)
+    published = published_of(plant)
     names = chosen(published, year, table)
     if folder is not None:
         made_folder(folder)
@@ -64,11 +62,10 @@ def documents(
 ) -> None:
     """Rubric, benchmark list, supervision and the audit's tables of a year, each in a file."""
     from app.documents import write_documents
-    from app.published import Published
 
     if form is Format.table:
         raise typer.BadParameter("a table is for a screen; allowed: json, csv, parquet")
-    files = write_documents(Published.of_site(site_of(plant)), year, folder, form)
+    files = write_documents(published_of(plant), year, folder, form)
     for file in files:
         say(f"wrote {file}")
 

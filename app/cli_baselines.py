@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,15 +15,14 @@ from app.command import (
     PlantOption,
     app,
     lang_of,
+    published_of,
     say,
-    site_of,
 )
 from app.options import Format
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from app.published import Published
 
 IdArgument = Annotated[str | None, typer.Argument(help="Id of a baseline; default all.")]
 YearArgument = Annotated[int, typer.Argument(help="Year: 2026.", min=2000, max=2100)]
@@ -47,7 +45,7 @@ def baseline(
     from config.errors import InputError
     from config.sheets.baselines import BASELINE, PERFORMANCE
 
-    published = _published(plant)
+    published = published_of(plant)
     if periods:
         if baseline_id is None:
             raise InputError("--periods without a baseline", todo="name one: kgce baseline ID")
@@ -83,7 +81,7 @@ def savings(
     from app.saving import SAVINGS_SCREEN, savings_sheet
     from config.sheets.baselines import SAVINGS
 
-    found = savings_sheet(_published(plant), baseline_id, periods)
+    found = savings_sheet(published_of(plant), baseline_id, periods)
     emit(found, form, output, lang=lang_of(lang), table=SAVINGS, columns=SAVINGS_SCREEN)
     _alert(found, "period", ("refused",))
 
@@ -102,7 +100,7 @@ def targets(
     from app.targets import TARGETS_SCREEN, targets_sheet
     from config.sheets.targets import TARGET
 
-    published = _published(plant)
+    published = published_of(plant)
     found = targets_sheet(published, year, partial(carbon, published))
     emit(found, form, output, lang=lang_of(lang), table=TARGET, columns=TARGETS_SCREEN)
     _alert(found, "target", ("at_risk", "missed"))
@@ -121,16 +119,9 @@ def quota(
     from app.targets import QUOTA_SCREEN, quota_sheet
     from config.sheets.targets import QUOTA
 
-    found = quota_sheet(_published(plant), year)
+    found = quota_sheet(published_of(plant), year)
     emit(found, form, output, lang=lang_of(lang), table=QUOTA, columns=QUOTA_SCREEN)
     _alert(found, "year", ("at_risk", "missed"))
-
-
-def _published(plant: Path) -> Published:
-    from app.published import Published
-
-    site = site_of(plant)
-    return Published.of_site(site)
 
 
 def _alert(found: pl.DataFrame, name: str, alarming: tuple[str, ...]) -> None:

@@ -15,8 +15,8 @@ from app.command import (
     PlantOption,
     app,
     lang_of,
+    published_of,
     say,
-    site_of,
 )
 from app.options import Format
 
@@ -48,11 +48,9 @@ def show_carbon(
     """Energy-related CO2 by source, its intensities, the renewable rate, or that of purchases."""
     from app import carbon
     from app.output import emit
-    from app.published import Published
     from config.sheets.carbon import CARBON, CARBON_INTENSITY, RENEWABLES, SUPPLY_CHAIN
 
-    site = site_of(plant)
-    published = Published.of_site(site)
+    published = published_of(plant)
     make, table = {
         Sheet.carbon: (carbon.carbon, CARBON),
         Sheet.intensity: (carbon.carbon_intensity, CARBON_INTENSITY),

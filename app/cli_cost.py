@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,15 +15,14 @@ from app.command import (
     PlantOption,
     app,
     lang_of,
+    published_of,
     say,
-    site_of,
 )
 from app.options import Format
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from app.published import Published
 
 PeriodArgument = Annotated[str, typer.Argument(help="Month or year: 2026-10.")]
 
@@ -65,7 +63,7 @@ def structure(
     from config.sheets.cost import STRUCTURE, TARIFF_PERIODS
     from config.standards import BASES
 
-    published = _published(plant)
+    published = published_of(plant)
     if by is Division.tariff:
         found, table, screen = tariff_periods(published, period), TARIFF_PERIODS, TARIFF_SCREEN
         if found.is_empty():
@@ -91,7 +89,7 @@ def cost(
     from app.output import emit
     from config.sheets.cost import COST
 
-    published = _published(plant)
+    published = published_of(plant)
     found = cost_sheet(published, period)
     zone = published.site.plant.plant.zone
     emit(found, form, output, lang=lang_of(lang), table=COST, columns=SCREEN, zone=zone)
@@ -111,16 +109,9 @@ def surcharge(
     from app.surcharge import SCREEN, surcharges
     from config.sheets.cost import SURCHARGE
 
-    found = surcharges(_published(plant), year)
+    found = surcharges(published_of(plant), year)
     emit(found, form, output, lang=lang_of(lang), table=SURCHARGE, columns=SCREEN)
     _say_reasons(found, "product", form)
-
-
-def _published(plant: Path) -> Published:
-    from app.published import Published
-
-    site = site_of(plant)
-    return Published.of_site(site)
 
 
 def _say_reasons(found: pl.DataFrame, name: str, form: Format) -> None:

@@ -15,6 +15,7 @@ from app.command import (
     PlantOption,
     app,
     lang_of,
+    published_of,
     say,
     site_of,
 )
@@ -39,14 +40,12 @@ def rubric(
 
     Exit code 1 where a basic requirement is not met."""
     from app.output import emit, write_text
-    from app.published import Published
     from app.rubric import said_of, scored_of
     from app.rubric_document import document_of
     from app.rubric_rows import SCREEN, frame_of
     from config.sheets.rubric import RUBRIC
 
-    site = site_of(plant)
-    published = Published.of_site(site)
+    published = published_of(plant)
     result = scored_of(published, period, edition)
     if form is Format.json and not rows:
         write_text(document_of(result, published), output)

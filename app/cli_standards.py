@@ -15,6 +15,7 @@ from app.command import (
     PlantOption,
     app,
     lang_of,
+    published_of,
     say,
     site_of,
 )
@@ -126,12 +127,11 @@ def benchmark(
     """Each product against norms, benchmarks and its own best; the largest saving first."""
     from app.benchmarking import SCREEN, compared, read_peers
     from app.output import emit
-    from app.published import Published
     from config.sheets.benchmarking import BENCHMARKING
 
-    site = site_of(plant)
-    others = read_peers(peers, site) if peers is not None else None
-    found, said = compared(Published.of_site(site), period, product, others)
+    published = published_of(plant)
+    others = read_peers(peers, published.site) if peers is not None else None
+    found, said = compared(published, period, product, others)
     emit(found, form, output, lang=lang_of(lang), table=BENCHMARKING, columns=SCREEN)
     for line in said:
         say(line)

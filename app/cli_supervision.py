@@ -15,8 +15,8 @@ from app.command import (
     PlantOption,
     app,
     lang_of,
+    published_of,
     say,
-    site_of,
 )
 from app.options import Format
 
@@ -38,12 +38,10 @@ def metering(
     """Provision rates, calibration and accuracy (GB 17167). Exit code 1 if one is not met."""
     from app.metering import CALIBRATION_SCREEN, PROVISION_SCREEN, calibrations, provisions, said_of
     from app.output import emit
-    from app.published import Published
     from config.sheets.supervision import CALIBRATION, METERING_PROVISION
 
-    site = site_of(plant)
-    published = Published.of_site(site)
-    day = (on or datetime.now(site.plant.plant.zone)).date()
+    published = published_of(plant)
+    day = (on or datetime.now(published.site.plant.plant.zone)).date()
     rates, calibrated = provisions(published, day), calibrations(published, day)
     language = lang_of(lang)
     if meters:
@@ -68,12 +66,10 @@ def supervise(
 ) -> None:
     """Energy-saving supervision: verdict and evidence. Exit code 1 if a check exceeds."""
     from app.output import emit
-    from app.published import Published
     from app.supervision import screen, supervised
     from config.sheets.supervision import SUPERVISION
 
-    site = site_of(plant)
-    found, said = supervised(Published.of_site(site), period)
+    found, said = supervised(published_of(plant), period)
     language = lang_of(lang)
     emit(found, form, output, lang=language, table=SUPERVISION, columns=screen(language))
     for line in said:

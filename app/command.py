@@ -11,6 +11,7 @@ from app.language import Lang, default_lang
 from app.options import Format, Language
 
 if TYPE_CHECKING:
+    from app.published import Published
     from config.site import Site
 
 app = typer.Typer(
@@ -50,3 +51,10 @@ def site_of(plant: Path) -> Site:
     from app.sites import load_site
 
     return load_site(plant)
+
+
+def published_of(plant: Path) -> Published:
+    """What is published of the plant, for sheets. Raises ConfigError."""
+    from app.published import Published
+
+    return Published.of_site(site_of(plant))

@@ -11,7 +11,7 @@ import polars as pl
 from app.cost_demand import Charge, charges_of
 from app.cost_products import Made, energy_rows, product_lines
 from app.cost_rows import Line, lines_frame, total_line
-from app.published import Published, made_once, root_of
+from app.published import Published, made_once
 from app.structure import ELECTRICITY, ORDER, Electricity, electricity_of, sources_of
 from config.errors import InputError
 from config.site import Site
@@ -95,7 +95,7 @@ def _kgce(
 
 
 def _root_rows(published: Published, period: str) -> pl.DataFrame:
-    root = root_of(published.site)
+    root = published.site.plant.root
     return published.of(CONSUMPTION, period).filter(pl.col("node_id") == root)
 
 

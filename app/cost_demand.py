@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from app.published import Published, root_of
+from app.published import Published
 from app.spans import amounts_in
 from app.structure import (
     ELECTRICITY,
@@ -62,7 +62,7 @@ def _amounts(published: Published, row: dict[str, Any], minutes: int) -> pl.Data
 
 
 def _incoming(site: Site) -> list[str]:
-    weights = electricity_weights(site, root_of(site))
+    weights = electricity_weights(site, site.plant.root)
     return [meter_id for meter_id, weight in weights.items() if weight > 0]
 
 

@@ -144,7 +144,7 @@ def calibrations(published: Published, day: date) -> pl.DataFrame:
     """Rows of CALIBRATION as of a day: every meter of the ledger that measures an energy."""
     site = published.site
     rules = Rules.of(site, day)
-    root = next(node_id for node_id, node in site.plant.nodes.items() if node.parent is None)
+    root = site.plant.root
     kwh = _kwh_per_month(published, root, day)
     rows = [
         _calibrated(site, rules, meter, kwh)

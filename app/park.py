@@ -13,6 +13,7 @@ from config.rubric import RubricEvidence
 from config.standards import weakest
 from config.standards_files import read_dataset
 from config.standards_rubric import GreenParkRow, RubricTierRow
+from config.units import CNY_PER_VALUE_UNIT
 from indicators.intensity import Bounded, Intensity
 from indicators.numerators import energy_kinds
 from indicators.park import Index, cut, index_of, rate, term_of, total
@@ -86,13 +87,13 @@ def _value(sums: Sums, period: str, scale: float) -> Bounded | str:
 
 def _output_rate(_site: ParkSite, sums: Sums, period: str) -> Figure:
     """Industrial added value for a tce [10^4 CNY/tce]."""
-    value = _value(sums, period, 10_000)
+    value = _value(sums, period, CNY_PER_VALUE_UNIT)
     return value if isinstance(value, str) else rate(value, tce(sums.kgce()))
 
 
 def _energy_per_value(_site: ParkSite, sums: Sums, period: str) -> Figure:
     """Energy for 10,000 CNY of added value [tce/10^4 CNY]."""
-    value = _value(sums, period, 10_000)
+    value = _value(sums, period, CNY_PER_VALUE_UNIT)
     return value if isinstance(value, str) else rate(tce(sums.kgce()), value)
 
 
@@ -153,7 +154,7 @@ def _carbon_cut(site: ParkSite, sums: Sums, period: str) -> Figure:
 def _carbon_per_value(site: ParkSite, sums: Sums, period: str) -> Figure:
     """CO2 for 10,000 CNY of added value [tCO2/10^4 CNY]; what a plant passes on is deducted from
     its own, or else nothing is known of the sum."""
-    value = _value(sums, period, 10_000)
+    value = _value(sums, period, CNY_PER_VALUE_UNIT)
     if isinstance(value, str) or sums.absent:
         return value if isinstance(value, str) else f"no figures of {', '.join(sums.absent)}"
     if sums.removed:

@@ -111,7 +111,7 @@ def _sum_of_plants(site: ParkSite, period: str) -> float | None:
 
 def _flows(plant: str, published: Published, period: str, basis: Basis) -> list[Flow]:
     site = published.site
-    root = next(name for name, node in site.plant.nodes.items() if node.parent is None)
+    root = site.plant.root
     rows = published.of(CONSUMPTION, period).filter(pl.col("node_id") == root)
     factors = {factor.id: factor for factor in site.library.factors}
     found = []

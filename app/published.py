@@ -14,6 +14,7 @@ from config.book_tables import METER_PERIODS
 from config.errors import InputError
 from config.site import Site
 from config.tables import CONSUMPTION, INDICATORS, INTERVALS, Table
+from config.units import KGCE_PER_TCE
 from indicators.coal import coefficient, label_day
 from indicators.intensity import Bounded
 from indicators.numerators import STATUSES
@@ -37,14 +38,6 @@ def grain_of(period: str) -> Literal["month", "year"]:
         if re.fullmatch(form, period):
             return grain
     raise InputError(f"period {period!r}", allowed="a month, 2026-10, or a year, 2026")
-
-
-KGCE_PER_TCE = 1000.0
-
-
-def root_of(site: Site) -> str:
-    """The node that is the plant."""
-    return next(node_id for node_id, node in site.plant.nodes.items() if node.parent is None)
 
 
 P = ParamSpec("P")
@@ -137,7 +130,7 @@ def plant_tce(published: Published, period: str) -> Bounded:
     site = published.site
     sums: tuple[list[float | None], ...] = ([], [], [])
     for row in published.of(CONSUMPTION, period).iter_rows(named=True):
-        if row["node_id"] != root_of(site):
+        if row["node_id"] != site.plant.root:
             continue
         factor = coefficient(
             site.library, row["energy_code"], row["unit"], "calorific", label_day(period)
@@ -146,6 +139,11 @@ def plant_tce(published: Published, period: str) -> Bounded:
             known = row[name] is not None and factor is not None
             values.append(row[name] * factor / KGCE_PER_TCE if known else None)
     return Bounded(*(sum_or_none(values) for values in sums))
+
+
+def exactly(value: float) -> Bounded:
+    """A quantity that is known."""
+    return Bounded(value, value, value)
 
 
 def worst_status(statuses: Iterable[str]) -> str:

@@ -17,9 +17,11 @@ from config.months import month_after, month_start
 from config.site import Site
 from config.standards import weakest
 from config.tables import CONSUMPTION, INDICATORS, OUTPUTS
+from config.units import CNY_PER_VALUE_UNIT, KGCE_PER_TCE
 from indicators.coal import label_day
 from indicators.norms import distance_tce_per_year, kgce_per_numerator, parse_unit
 from indicators.rubric_inputs import Found, Measured
+from indicators.shares import sum_or_none
 from pipeline.rules import rules_of
 from pipeline.virtual import rolled_up, virtual_periods, virtual_rules_of
 
@@ -202,7 +204,7 @@ def _per_value(published: Published, period: str) -> Found:
     value = money_of(site.plant.assessment.economy, "output_value_cny", period)
     if not value:
         return Found((), f"no output value of {period}: state it under assessment.economy")
-    root = next(name for name, node in site.plant.nodes.items() if node.parent is None)
+    root = site.plant.root
     if _feedstock(site):
         every = _judged(site, _computed(published, period).consumption)
     else:
@@ -210,8 +212,8 @@ def _per_value(published: Published, period: str) -> Found:
     rows = every.filter(pl.col("node_id") == root)
     if rows.is_empty():
         return Found((), f"no energy of {root} in {period}")
-    low, total, high = (_sum(list(ends)) for ends in zip(*_coal(site, rows), strict=True))
-    size = 1000 * value / 10_000
+    low, total, high = (sum_or_none(ends) for ends in zip(*_coal(site, rows), strict=True))
+    size = KGCE_PER_TCE * value / CNY_PER_VALUE_UNIT
     coverage = rows["coverage_ratio"].min()
     statuses = set(rows["status"])
     refused = total is None or "refused" in statuses
@@ -259,8 +261,3 @@ def _confidences(site: Site, rows: pl.DataFrame) -> list[str]:
     """Of the calorific factors used."""
     used = {ids.partition(";")[0] for ids in rows["factors"]}
     return [factor.confidence for factor in site.library.factors if factor.id in used]
-
-
-def _sum(parts: list[float | None]) -> float | None:
-    known = [part for part in parts if part is not None]
-    return sum(known) if parts and len(known) == len(parts) else None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from app.published import Published, root_of
+from app.published import Published
 from app.spans import amounts_in
 from config.node_tree import NodeTree
 from config.sheets.cost import TARIFF_PERIODS
@@ -48,7 +48,7 @@ def structure(published: Published, period: str, bases: Sequence[Basis]) -> pl.D
     """The sheet STRUCTURE: by energy, by process, per value. Raises InputError for no figures."""
     published.require(period)
     site, rows = published.site, published.of(CONSUMPTION, period)
-    root, library = root_of(site), site.library
+    root, library = site.plant.root, site.library
     below = NodeTree(site.plant.nodes, site.plant.all_meters).children(root)
     own = rows.filter(pl.col("node_id") == root)
     economy = site.plant.assessment.economy
@@ -67,7 +67,7 @@ def structure(published: Published, period: str, bases: Sequence[Basis]) -> pl.D
 def electricity_of(published: Published, period: str) -> Electricity | None:
     """The plant's electricity by tariff period and price; None where none is metered."""
     site = published.site
-    root = root_of(site)
+    root = site.plant.root
     own = published.of(CONSUMPTION, period).filter(
         pl.col("node_id") == root, pl.col("energy_code") == ELECTRICITY
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from app.clock_steps import STEP
-from app.supervision_rows import Inspection, Rows, exactly, told
+from app.published import exactly
+from app.supervision_rows import Inspection, Rows, told
 from indicators.intensity import Bounded
 from indicators.supervision import at_most
 

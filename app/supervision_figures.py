@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from app.published import grain_of
-from app.supervision_rows import NOTHING, Inspection, Rows, exactly
+from app.published import exactly, grain_of
+from app.supervision_rows import NOTHING, Inspection, Rows
 from config.book_tables import METER_PERIODS
 from config.tables import CONSUMPTION, INDICATORS
 from config.units import conversion_factor

@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from app.metering import calibrations, newer_words, provisions
-from app.supervision_rows import NOTHING, Inspection, Rows, exactly, told
+from app.published import exactly
+from app.supervision_rows import NOTHING, Inspection, Rows, told
 from config.book_tables import CORRECTIONS
 from indicators.intensity import Bounded
 from indicators.supervision import Verdict, at_most

@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from app.losses import loss_summary
-from app.supervision_rows import Inspection, Rows, exactly
+from app.published import exactly
+from app.supervision_rows import Inspection, Rows
 from config.book_tables import METER_PERIODS
 from config.loss_table import LOSSES
 from indicators.supervision import at_least, at_most, longest_outage

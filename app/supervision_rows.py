@@ -23,10 +23,6 @@ NOTHING = Bounded(None, None, None)
 _INSTANT = timedelta(microseconds=1)
 
 
-def exactly(value: float) -> Bounded:
-    return Bounded(value, value, value)
-
-
 @dataclass(frozen=True)
 class Inspection:
     """One plant and period: what is published of it, and the checks."""
@@ -42,10 +38,9 @@ class Inspection:
     def tree(self) -> NodeTree:
         return NodeTree(self.site.plant.nodes, self.site.plant.all_meters)
 
-    @cached_property
+    @property
     def root(self) -> str:
-        nodes = self.site.plant.nodes
-        return next(node_id for node_id, node in nodes.items() if node.parent is None)
+        return self.site.plant.root
 
     @cached_property
     def checks(self) -> dict[str, CheckRow]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from app.published import exactly
 from app.revising import STALE
-from app.supervision_rows import Inspection, Rows, exactly, told
+from app.supervision_rows import Inspection, Rows, told
 from config.balance_tables import BALANCES
 from config.book_tables import CLOSINGS, CORRECTIONS, METER_PERIODS, REVISIONS
 from config.tables import OUTPUTS, STATEMENTS, Table

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from app.baselines import adjustment_of, baseline_of, modelled
-from app.published import Published, root_of
+from app.published import Published
 from app.year_figures import (
     SERIES,
     UNKNOWN,
@@ -89,7 +89,7 @@ def quota_sheet(published: Published, year: int) -> pl.DataFrame:
 
 def _target_row(published: Published, target: Limit, carbon: Carbon | None) -> dict[str, Any]:
     site = published.site
-    subject = target.product or target.node or root_of(site)
+    subject = target.product or target.node or site.plant.root
     figures = year_figures(
         site, _series(published, target, subject, carbon), target.year, _origin(target, subject)
     )
@@ -126,7 +126,7 @@ def _ratio(deviation: float | None, limit: float) -> float | None:
 
 def _quota_row(published: Published, quota: Quota) -> dict[str, Any]:
     site = published.site
-    root = root_of(site)
+    root = site.plant.root
     series = energy_series(published, root, quota.basis)
     figures = year_figures(site, series, quota.year, f"consumption {root}")
     outlook = _outlook(published, quota, figures)

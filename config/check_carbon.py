@@ -115,7 +115,7 @@ def _unit(site: Site, energy: str, unit: str, place: str) -> Problems:
 def _renewable_meters(site: Site, source: Source) -> Problems:
     plant = site.plant
     tree = NodeTree(plant.nodes, plant.all_meters)
-    root = next(node_id for node_id, node in plant.nodes.items() if node.parent is None)
+    root = plant.root
     for index, one in enumerate(plant.assessment.carbon.renewable_meters):
         for key, meters, sign in (("meter", (one.meter,), 1), ("sold", one.sold, -1)):
             place = source.place((*HERE, "renewable_meters", index, key))

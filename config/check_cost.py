@@ -88,7 +88,7 @@ def _billed(site: Site, source: Source) -> Problems:
     if not tariffs or not is_tree(site):
         return
     plant = site.plant
-    root = next(node_id for node_id, node in plant.nodes.items() if node.parent is None)
+    root = plant.root
     allowed = NodeTree(plant.nodes, plant.all_meters).weights(root, "electricity")
     for index, tariff in enumerate(tariffs):
         place = source.place(("assessment", "tariffs", index))

@@ -488,6 +488,11 @@ class Plant(Model):
         return {name: [one] if isinstance(one, dict) else one for name, one in given.items()}
 
     @property
+    def root(self) -> str:
+        """The node that is the plant: the one without a parent."""
+        return next(node_id for node_id, node in self.nodes.items() if node.parent is None)
+
+    @property
     def all_meters(self) -> dict[str, Meter | VirtualMeter]:
         """Every meter that can count, by id: those of the ledger, then the virtual ones."""
         return {**self.meters, **self.virtual}

@@ -59,6 +59,11 @@ def amount_unit_of(unit: str) -> str:
     raise ConfigError(f"unknown unit {unit!r}", allowed=allowed)
 
 
+KGCE_PER_TCE = 1000.0
+CNY_PER_VALUE_UNIT = 10_000.0
+"""Energy and carbon are told for 10,000 CNY of output value or value added (万元)."""
+
+
 def conversion_factor(given: str, wanted: str) -> float:
     """Factor by which an amount in ``given`` is multiplied to be in ``wanted``.
 

@@ -89,7 +89,7 @@ def _made_and_used_inside(site: Site, product: Product) -> set[str]:
     if not any(node.converts is not None for node in plant.nodes.values()):
         return set()
     tree = NodeTree(plant.nodes, plant.all_meters)
-    root = next(node_id for node_id, node in plant.nodes.items() if node.parent is None)
+    root = plant.root
     aside = {m.energy for m in plant.all_meters.values() if m.role == "non_production"}
     found = set()
     for energy in tree.energies:

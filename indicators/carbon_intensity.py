@@ -14,7 +14,7 @@ from config.node_tree import NodeTree
 from config.sheets.carbon import CARBON_INTENSITY
 from config.site import Site
 from config.standards import CONFIDENCES, weakest
-from config.units import conversion_factor
+from config.units import CNY_PER_VALUE_UNIT, conversion_factor
 from indicators.boundary import energy_of, expected_of
 from indicators.coal import Coefficient, label_day
 from indicators.emission_factors import CarbonRules, emission_factor
@@ -230,7 +230,7 @@ def _scaled(amount: Bounded, factor: float) -> Bounded:
 def _of_money(total: Part, site: Site, period: str) -> Iterator[dict[str, Any]]:
     for name, field in _MONEY.items():
         value = money_of(site.plant.assessment.economy, field, period)
-        size = None if value is None else value / 10_000
+        size = None if value is None else value / CNY_PER_VALUE_UNIT
         why = f"no {field} of {period} under assessment.economy" if value is None else ""
         money = Part(Bounded(size, size, size), 1.0, STATUSES[0], "seen", reason=why)
         yield _row(f"carbon_per_{name}", "plant", period, total, money, "10^4 CNY")

@@ -11,13 +11,12 @@ import polars as pl
 from config.economy import EconomyRow, money_of
 from config.sheets.cost import STRUCTURE
 from config.standards import Basis, Library, weakest
+from config.units import CNY_PER_VALUE_UNIT, KGCE_PER_TCE
 from indicators.coal import coefficient, label_day
 from indicators.intensity import Bounded
 from indicators.numerators import STATUSES
 from indicators.shares import sum_or_none
 
-KGCE_PER_TCE = 1000.0
-CNY_PER_UNIT = 10_000.0
 MONEY = {"output_value": "output_value_cny", "added_value": "added_value_cny"}
 
 
@@ -132,7 +131,7 @@ def _per(whole: Part, name: str, money: float | None, what: str) -> Part:
         reason = f"{what} is not stated" if money is None else f"{what} is {money:g} CNY"
         nothing = Bounded(None, None, None)
         return whole._replace(name=name, tce=nothing, status="refused", reason=reason)
-    per = (None if one is None else one * CNY_PER_UNIT / money for one in whole.tce)
+    per = (None if one is None else one * CNY_PER_VALUE_UNIT / money for one in whole.tce)
     return whole._replace(name=name, tce=Bounded(*per))
 
 
